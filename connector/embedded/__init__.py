@@ -1,0 +1,1 @@
+"""A real OpenSearch on this machine, from published artifacts, for trying and testing."""

@@ -1,0 +1,1 @@
+"""Hunts: format, catalogue, lint, conditions and their compilers, running and the pass."""

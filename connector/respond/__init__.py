@@ -1,0 +1,1 @@
+"""Write-back: tags, declarations with evidence, deliveries to receivers."""

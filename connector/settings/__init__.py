@@ -1,0 +1,1 @@
+"""The operator's settings, networks and resolver policy, checked and typed."""

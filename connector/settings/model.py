@@ -1,0 +1,109 @@
+"""The operator's settings as typed values: what `hunts.yml`, `networks.yml` and `resolvers.yml` mean once read.
+
+Promises: immutable, complete, checked: nothing above asks twice whether an address is valid. Will not: read files
+(`load.py` does), or know a search engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal
+
+AnyNetwork = IPv4Network | IPv6Network
+Dialect = Literal["eve", "ecs"]
+
+
+@dataclass(frozen=True)
+class SiemSettings:
+    """Where the search engine is and how to log in. Secrets are kept out of repr."""
+
+    urls: tuple[str, ...] = ("http://127.0.0.1:9200",)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Indices with events: an index pattern, its dialect and the field that holds the event's time."""
+
+    pattern: str = "logstash-*"
+    dialect: Dialect = "eve"
+    time_field: str = "@timestamp"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A named part of the organisation; a host is a network of one address.
+
+    `path` holds the names from the most general to this one. `department` and `role` are those of the nearest network
+    that states one.
+    """
+
+    path: tuple[str, ...]
+    cidrs: tuple[AnyNetwork, ...]
+    department: str | None = None
+    role: str | None = None
+
+
+@dataclass(frozen=True)
+class ApprovedResolver:
+    """A resolver the policy allows, and whom it may ask: networks, and the words `root` and `authoritative`."""
+
+    name: str
+    addresses: tuple[AnyNetwork, ...]
+    upstreams: tuple[AnyNetwork, ...] = ()
+    may_recurse: bool = False
+
+
+@dataclass(frozen=True)
+class PolicyException:
+    """A client (or network) that may use a resolver (or network) until the end of a day (UTC), or for ever."""
+
+    client: AnyNetwork
+    resolver: AnyNetwork
+    protocol: str | None = None
+    until: date | None = None
+    owner: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A webhook: where, signed with what, the body's template file (None: the built-in JSON)."""
+
+    name: str
+    url: str = field(repr=False)
+    secret: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    template: Path | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the operator decides. The defaults are the embedded engine and the built-in example organisation."""
+
+    siem: SiemSettings = SiemSettings()
+    embedded: bool = True
+    sources: tuple[Source, ...] = (Source(),)
+    prefix: str = "hunts-"
+    organisation: str = ""
+    networks: tuple[Network, ...] = ()
+    approved: tuple[ApprovedResolver, ...] = ()
+    exceptions: tuple[PolicyException, ...] = ()
+    receivers: tuple[Receiver, ...] = ()
+    queries: Path | None = None
+    file: str | None = None
+
+    def state(self, name: str) -> str:
+        """Return the name of one of our own indices: findings, runs, state, tag-rules, declarations, outbox."""
+        return f"{self.prefix}{name}"
+
+    @property
+    def events(self) -> str:
+        """Return the index patterns of all events, comma separated."""
+        return ",".join(source.pattern for source in self.sources)

@@ -1,0 +1,211 @@
+"""A search engine as the rest of the package sees it: calls, paging, bulk, compare-and-set. Tasks are in `tasks.py`.
+
+Promises: the right wire is picked from `GET /`; an overloaded engine is asked again with growing pauses; paging sees a
+frozen view where the product can give one. Will not: know an index, a field or a hunt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import stamina
+
+from connector.errors import Conflict, NotThere, Overloaded
+from connector.settings.model import SiemSettings
+from connector.siem.products import Product, product_of
+from connector.siem.wire import Body, OfficialWire, PlainWire, Wire
+
+PAGE = 1000
+KEEP = "5m"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A document as it is stored, with what compare-and-set needs."""
+
+    id: str
+    source: Json
+    seq_no: int
+    primary_term: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One bulk item the engine refused: which (0 based), index, id, status and reason."""
+
+    position: int
+    index: str
+    id: str
+    status: int
+    reason: str
+
+
+class Siem:
+    """One search engine; make it with `Siem.connect`, close it or use it in a with statement."""
+
+    def __init__(self, wire: Wire, product: Product) -> None:
+        """Keep the wire and what the server is."""
+        self._wire = wire
+        self.product = product
+
+    @classmethod
+    def connect(cls, settings: SiemSettings) -> Siem:
+        """Return the engine at the settings' urls; Unreachable, NotAllowed or Rejected if there is none."""
+        plain = PlainWire(settings)
+        product = product_of(plain.call("GET", "/", {}, None))
+        if not product.official_client:
+            return cls(plain, product)
+        plain.close()
+        return cls(OfficialWire(settings), product)
+
+    def __enter__(self) -> Siem:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._wire.close()
+
+    def call(self, method: str, path: str, body: Body | str | None = None, **params: str | int | bool) -> Any:
+        """Return the decoded answer of any call, asked again while the engine is overloaded. Raises SiemError."""
+        asked = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in params.items()}
+        for attempt in stamina.retry_context(on=Overloaded, attempts=6, timeout=60, wait_initial=0.2, wait_max=8):
+            with attempt:
+                return self._wire.call(method, path, asked, body)
+        raise AssertionError("the retry loop ends with a return or an error")
+
+    def exists(self, path: str) -> bool:
+        """Return whether a GET on the path finds something."""
+        try:
+            self.call("GET", path)
+        except NotThere:
+            return False
+        return True
+
+    def search(self, index: str, body: Body, **params: str | int | bool) -> Json:
+        """Return the answer of one search; missing indices count as empty."""
+        options: dict[str, str | int | bool] = {"ignore_unavailable": True, "allow_no_indices": True, **params}
+        answer: Json = self.call("POST", f"/{quote(index, safe=',*-')}/_search", body, **options)
+        return answer
+
+    def msearch(self, searches: Sequence[tuple[str, Json]]) -> list[Json]:
+        """Return the answers of many searches in one round trip, each with its own `error` if it failed."""
+        lines: list[Json] = []
+        for index, body in searches:
+            lines += [{"index": index.split(","), "ignore_unavailable": True, "allow_no_indices": True}, body]
+        answers: list[Json] = self.call("POST", "/_msearch", lines)["responses"] if lines else []
+        return answers
+
+    def count(self, index: str, query: Json) -> int:
+        """Return how many documents match."""
+        answer = self.search(index, {"size": 0, "track_total_hits": True, "query": query})
+        return int(answer["hits"]["total"]["value"])
+
+    def scan(self, index: str, body: Json, page: int = PAGE) -> Iterator[Json]:
+        """Yield every hit of a search body, page by page, from one frozen view. Order is the body's `sort`, if any."""
+        if self.product.pit is None:
+            yield from self._scroll(index, body, page)
+        else:
+            yield from self._point_in_time(index, body, page)
+
+    def _point_in_time(self, index: str, body: Json, page: int) -> Iterator[Json]:
+        """Page with a point in time and search_after."""
+        path = f"/{quote(index, safe=',*-')}/{self.product.pit}"
+        key = self.product.pit_key
+        pit = self.call("POST", path, keep_alive=KEEP, ignore_unavailable=True)[key]
+        sort = (
+            [*body.get("sort", []), {"_shard_doc": "asc"}]
+            if self._has_shard_doc
+            else body.get("sort", [{"_id": "asc"}])
+        )
+        request = {
+            **body,
+            "size": page,
+            "sort": sort,
+            "pit": {"id": pit, "keep_alive": KEEP},
+            "track_total_hits": False,
+        }
+        try:
+            while hits := self.call("POST", "/_search", request)["hits"]["hits"]:
+                yield from hits
+                request["search_after"] = hits[-1]["sort"]
+        finally:
+            self.call("DELETE", f"/{self.product.pit_close}", {key: [pit] if key == "pit_id" else pit})
+
+    @property
+    def _has_shard_doc(self) -> bool:
+        """Tell whether the product sorts by `_shard_doc` (OpenSearch from 3.3, Elasticsearch from 7.12)."""
+        return self.product.version >= ((3, 3) if self.product.name == "OpenSearch" else (7, 12))
+
+    def _scroll(self, index: str, body: Json, page: int) -> Iterator[Json]:
+        """Page with a scroll, where there is no point in time."""
+        answer = self.search(index, {**body, "size": page}, scroll=KEEP)
+        try:
+            while hits := answer["hits"]["hits"]:
+                yield from hits
+                answer = self.call("POST", "/_search/scroll", {"scroll": KEEP, "scroll_id": answer["_scroll_id"]})
+        finally:
+            self.call("DELETE", "/_search/scroll", {"scroll_id": answer["_scroll_id"]})
+
+    def bulk(self, lines: str | Sequence[Json], **params: str | int | bool) -> list[Refusal]:
+        """Send one bulk body (NDJSON text, or actions and sources in turn); return the refused items."""
+        answer = self.call("POST", "/_bulk", lines, **params)
+        return [r for n, item in enumerate(answer["items"]) if (r := _refusal(n, item))] if answer["errors"] else []
+
+    def get(self, index: str, id: str) -> Stored | None:
+        """Return a document with its sequence number, or None."""
+        try:
+            answer = self.call("GET", f"/{index}/_doc/{quote(id, safe='')}")
+        except NotThere:
+            return None
+        return Stored(id, answer["_source"], answer["_seq_no"], answer["_primary_term"])
+
+    def put(
+        self, index: str, id: str, source: Mapping[str, Any], replacing: Stored | None = None, **params: str | bool
+    ) -> None:
+        """Write a document if it still is what `replacing` says, or if there is none; Conflict otherwise."""
+        path = f"/{index}/_doc/{quote(id, safe='')}"
+        if replacing is None:
+            self.call("PUT", path, source, op_type="create", **params)
+        else:
+            cas = {"if_seq_no": replacing.seq_no, "if_primary_term": replacing.primary_term}
+            self.call("PUT", path, source, **cas, **params)
+
+    def change(self, index: str, id: str, edit: Callable[[Json | None], Json], **params: str | bool) -> Json:
+        """Read, edit (a function of the source or None that returns the new source), write; again after a conflict."""
+        while True:
+            stored = self.get(index, id)
+            changed: Json = edit(stored.source if stored else None)
+            if stored and changed == stored.source:
+                return changed
+            try:
+                self.put(index, id, changed, stored, **params)
+            except Conflict:
+                continue
+            return changed
+
+
+def _refusal(position: int, item: Mapping[str, Any]) -> Refusal | None:
+    """Return the refusal of one bulk item, or None if it was taken."""
+    result = next(iter(item.values()))
+    if "error" not in result:
+        return None
+    error = result["error"]
+    cause = (error.get("caused_by") or {}).get("reason") if isinstance(error, Mapping) else ""
+    reason = error.get("reason", "") if isinstance(error, Mapping) else str(error)
+    why = f"{reason}: {cause}" if cause else str(reason)
+    return Refusal(position, result.get("_index", ""), result.get("_id") or "", int(result["status"]), why[:500])
+
+
+def ndjson(lines: Iterable[Mapping[str, Any]]) -> str:
+    """Return the mappings as NDJSON text for `bulk`."""
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)

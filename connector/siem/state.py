@@ -1,0 +1,67 @@
+"""Our own indices in the SIEM: their names, mappings and retention words. All state lives there, nothing beside it.
+
+Every mapping is `dynamic: false`: a field not named here is kept in the document and not indexed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+KEYWORD = {"type": "keyword", "ignore_above": 8191}
+DATE = {"type": "date"}
+LONG = {"type": "long"}
+TEXT = {"type": "text"}
+STORED: dict[str, Any] = {"type": "object", "enabled": False}
+
+STATE_MAPPINGS: dict[str, dict[str, Any]] = {
+    "findings": {
+        "hunt": {"properties": {k: KEYWORD for k in ("id", "name", "title", "family", "severity", "kind")}},
+        "group": {"type": "object", "dynamic": True},
+        "count": LONG,
+        "first": DATE,
+        "last": DATE,
+        "updated": DATE,
+        "status": KEYWORD,
+        "tag": KEYWORD,
+        "windows": STORED,
+        "events": {"properties": {"index": KEYWORD, "id": KEYWORD, "time": DATE, "shown": STORED}},
+    },
+    "runs": {
+        "from": DATE,
+        "to": DATE,
+        "started": DATE,
+        "took_ms": LONG,
+        "events": LONG,
+        "hunts": LONG,
+        "hits": LONG,
+        "findings": LONG,
+        "errors": {"properties": {"hunt": KEYWORD, "error": TEXT}},
+    },
+    "state": {"kind": KEYWORD, "watermark": DATE, "task": KEYWORD, "updated": DATE, "value": STORED},
+    "tag-rules": {"hunt": KEYWORD, "tag": KEYWORD, "by": KEYWORD, "made": DATE, "comment": TEXT, "rule": STORED},
+    "declarations": {
+        "hunt": {"properties": {"id": KEYWORD, "name": KEYWORD, "title": KEYWORD}},
+        "kind": KEYWORD,
+        "threat": KEYWORD,
+        "phase": KEYWORD,
+        "asset": {"properties": {"field": KEYWORD, "value": KEYWORD}},
+        "status": KEYWORD,
+        "explanation": TEXT,
+        "first": DATE,
+        "last": DATE,
+        "made": DATE,
+        "by": KEYWORD,
+        "count": LONG,
+        "evidence": STORED,
+    },
+    "outbox": {
+        "declaration": KEYWORD,
+        "receiver": KEYWORD,
+        "status": KEYWORD,
+        "made": DATE,
+        "next": DATE,
+        "attempts": LONG,
+        "tries": STORED,
+        "message": STORED,
+    },
+}

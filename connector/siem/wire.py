@@ -1,0 +1,131 @@
+"""The two wires: one call each over opensearch-py and over the official Elasticsearch client.
+
+Promises: a call returns the decoded JSON or raises an error of `connector.errors` that names method and path; nothing
+secret is in one. Will not: retry, page or know what a call is for: `client.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import elastic_transport
+import elasticsearch
+import opensearchpy
+
+from connector.errors import Conflict, NotAllowed, NotThere, Overloaded, Rejected, SiemError, Unreachable
+from connector.settings.model import SiemSettings
+
+Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+TIMEOUT_SECONDS = 120.0
+
+
+class Wire(Protocol):
+    """What both wires can do."""
+
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | str | None) -> Any:
+        """Return the decoded answer; a body that is a list or text is sent as NDJSON. Raises SiemError."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class PlainWire:
+    """OpenSearch of any version and Elasticsearch 7, over opensearch-py."""
+
+    def __init__(self, settings: SiemSettings) -> None:
+        """Prepare the client; nothing is sent."""
+        tls = any(url.startswith("https:") for url in settings.urls)
+        options: dict[str, Any] = {"verify_certs": True, "ca_certs": settings.ca_file} if tls else {}
+        self._client = opensearchpy.OpenSearch(
+            list(settings.urls),
+            http_auth=(settings.username, settings.password) if settings.username else None,
+            headers={"authorization": f"ApiKey {settings.api_key}"} if settings.api_key else None,
+            timeout=TIMEOUT_SECONDS,
+            max_retries=0,
+            **options,
+        )
+
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | str | None) -> Any:
+        """Return the decoded answer (see `Wire.call`)."""
+        try:
+            return self._client.transport.perform_request(method, path, params=dict(params), body=_sent(body))
+        except opensearchpy.exceptions.ConnectionError as error:
+            raise Unreachable(f"{method} {path}: {_why(error.error)}") from error
+        except opensearchpy.exceptions.TransportError as error:
+            status = error.status_code if isinstance(error.status_code, int) else 0
+            raise siem_error(status, f"{method} {path}", error.info) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class OfficialWire:
+    """Elasticsearch 8 and 9, over the official client, which checks the product header and sets media types."""
+
+    def __init__(self, settings: SiemSettings) -> None:
+        """Prepare the client; nothing is sent."""
+        options: dict[str, Any] = {"ca_certs": settings.ca_file} if settings.ca_file else {}
+        self._client = elasticsearch.Elasticsearch(
+            list(settings.urls),
+            basic_auth=(settings.username, settings.password or "") if settings.username else None,
+            api_key=settings.api_key,
+            request_timeout=TIMEOUT_SECONDS,
+            max_retries=0,
+            **options,
+        )
+
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | str | None) -> Any:
+        """Return the decoded answer (see `Wire.call`)."""
+        kind = "json" if isinstance(body, Mapping) or body is None else "x-ndjson"
+        headers = {"accept": "application/json"}
+        if body is not None:
+            headers["content-type"] = f"application/{kind}"
+        try:
+            answer = self._client.perform_request(method, path, params=dict(params), headers=headers, body=_sent(body))
+            return answer.body
+        except elastic_transport.TransportError as error:
+            raise Unreachable(f"{method} {path}: {_why(error)}") from error
+        except elasticsearch.ApiError as error:
+            raise siem_error(error.status_code, f"{method} {path}", error.body) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+def siem_error(status: int, call: str, body: Any) -> SiemError:
+    """Return the error for an HTTP status and the engine's error body."""
+    message = f"{call} was answered with {status}: {_reason(body)}"
+    if status in (401, 403):
+        return NotAllowed(f"{message} (check username, password or api_key and their rights)")
+    kinds: dict[int, type[SiemError]] = {404: NotThere, 409: Conflict, 429: Overloaded, 502: Overloaded}
+    kinds |= {503: Overloaded, 504: Overloaded}
+    return kinds.get(status, Rejected)(message)
+
+
+def _sent(body: Body | str | None) -> Any:
+    """Return the body as the clients want it: mappings whole, lists as lines."""
+    return list(body) if isinstance(body, Sequence) and not isinstance(body, str) else body
+
+
+def _reason(body: Any) -> str:
+    """Return the engine's reason with its first causes, bounded."""
+    error = body.get("error", body) if isinstance(body, Mapping) else body
+    if not isinstance(error, Mapping):
+        return str(error)[:500]
+    parts = [str(error.get("reason") or error.get("type") or error)]
+    for cause in [*(error.get("root_cause") or []), error.get("caused_by")]:
+        reason = str(cause.get("reason")) if isinstance(cause, Mapping) else ""
+        if reason and reason not in parts:
+            parts.append(reason)
+    return "; ".join(parts)[:1500]
+
+
+def _why(error: object) -> str:
+    """Return what a connection failed of, without the client's wrapping."""
+    text = str(error)
+    return f"no answer from the search engine ({text[:300]}): is it running, and are url and ca_file right?"
