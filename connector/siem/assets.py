@@ -1,0 +1,25 @@
+"""What the package puts into a SIEM, as one value: `install.py` compares it with what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Everything that is installed.
+
+    `pipelines`: ingest pipelines by name, `final_pipeline` is the one every event index must run last.
+    `event_properties`: the mapping properties of our fields, for event indices (merged into theirs, never replacing).
+    `patterns`: index patterns of the event indices. `state`: our own indices by full name, with their mapping.
+    """
+
+    pipelines: Mapping[str, Json]
+    final_pipeline: str
+    event_properties: Json
+    patterns: tuple[str, ...]
+    state: Mapping[str, Json]
