@@ -1,0 +1,59 @@
+"""What every command is given: the settings, read once, and the search engine, connected once.
+
+Promises: neither is touched before a command asks for it; the connection is closed when the command ends. Will not:
+start an engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from connector.errors import Refused
+from connector.settings.model import Settings
+
+if TYPE_CHECKING:
+    from connector.siem.client import Siem
+
+
+class Context:
+    """The global options of one run, and what follows from them."""
+
+    def __init__(self, settings_file: Path | None = None) -> None:
+        """Keep the file of `--settings`."""
+        self.settings_file = settings_file
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Return the settings; ContentError with every problem of every file."""
+        from connector.settings.load import load_settings  # noqa: PLC0415 - the YAML and schema readers load with it
+
+        return load_settings(self.settings_file)
+
+    def siem(self) -> Siem:
+        """Return the search engine of the settings, connected at the first call; SiemError, or Refused if none runs."""
+        return self._siem
+
+    @cached_property
+    def _siem(self) -> Siem:
+        """Connect, and close when the whole command line is done."""
+        from connector.siem.client import Siem  # noqa: PLC0415 - the two clients take 0.3 s to import
+
+        siem = self.settings.siem
+        if self.settings.embedded:
+            siem = replace(siem, urls=(embedded_url(),))
+        return click.get_current_context().find_root().with_resource(Siem.connect(siem))
+
+
+def embedded_url() -> str:
+    """Return the address of the embedded engine that is running; Refused if there is none."""
+    raise Refused(
+        "no embedded engine is running: run `hunts engine start` or `hunts demo`, or set siem.url in hunts.yml"
+    )
+
+
+use = click.make_pass_decorator(Context)
