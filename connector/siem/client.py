@@ -14,14 +14,16 @@ from urllib.parse import quote
 
 import stamina
 
-from connector.errors import Conflict, NotThere, Overloaded
+from connector.errors import Conflict, NotThere, Overloaded, Rejected
 from connector.settings.model import SiemSettings
 from connector.siem.products import Product, product_of
 from connector.siem.wire import Body, OfficialWire, PlainWire, Wire
 
 PAGE = 1000
 KEEP = "5m"
+WHOLE = {"allow_partial_search_results": False}
 Json = dict[str, Any]
+Lines = bytes | Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,16 @@ class Siem:
         """Close the connections."""
         self._wire.close()
 
-    def call(self, method: str, path: str, body: Body | str | None = None, **params: str | int | bool) -> Any:
-        """Return the decoded answer of any call, asked again while the engine is overloaded. Raises SiemError."""
+    def call(self, method: str, path: str, body: Body | Lines | None = None, **params: str | int | bool) -> Any:
+        """Return the decoded answer of any call, asked again while the engine is overloaded. Raises SiemError.
+
+        A body that is a list is sent as NDJSON, and so are bytes, as they are.
+        """
         asked = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in params.items()}
+        sent = body if body is None or isinstance(body, bytes | Mapping) else ndjson(body)
         for attempt in stamina.retry_context(on=Overloaded, attempts=6, timeout=60, wait_initial=0.2, wait_max=8):
             with attempt:
-                return self._wire.call(method, path, asked, body)
+                return self._wire.call(method, path, asked, sent)
         raise AssertionError("the retry loop ends with a return or an error")
 
     def exists(self, path: str) -> bool:
@@ -92,17 +98,25 @@ class Siem:
         return True
 
     def search(self, index: str, body: Body, **params: str | int | bool) -> Json:
-        """Return the answer of one search; missing indices count as empty."""
-        options: dict[str, str | int | bool] = {"ignore_unavailable": True, "allow_no_indices": True, **params}
+        """Return the answer of one search; missing indices count as empty, a failed shard is an error."""
+        options: dict[str, str | int | bool] = {"ignore_unavailable": True, "allow_no_indices": True, **WHOLE, **params}
         answer: Json = self.call("POST", f"/{quote(index, safe=',*-')}/_search", body, **options)
         return answer
 
     def msearch(self, searches: Sequence[tuple[str, Json]]) -> list[Json]:
-        """Return the answers of many searches in one round trip, each with its own `error` if it failed."""
+        """Return the answers of many searches in one round trip, each with its own `error` if it failed.
+
+        A query that cannot be parsed makes the engine refuse the whole trip: then each search makes its own.
+        """
         lines: list[Json] = []
         for index, body in searches:
-            lines += [{"index": index.split(","), "ignore_unavailable": True, "allow_no_indices": True}, body]
-        answers: list[Json] = self.call("POST", "/_msearch", lines)["responses"] if lines else []
+            lines += [{"index": index.split(","), "ignore_unavailable": True, "allow_no_indices": True, **WHOLE}, body]
+        try:
+            answers: list[Json] = self.call("POST", "/_msearch", lines)["responses"] if lines else []
+        except Rejected as error:
+            if len(searches) == 1:
+                return [{"error": {"reason": str(error)}, "status": 400}]
+            return [answer for search in searches for answer in self.msearch([search])]
         return answers
 
     def count(self, index: str, query: Json) -> int:
@@ -119,32 +133,29 @@ class Siem:
 
     def _point_in_time(self, index: str, body: Json, page: int) -> Iterator[Json]:
         """Page with a point in time and search_after."""
-        path = f"/{quote(index, safe=',*-')}/{self.product.pit}"
+        if self.search(index, {"size": 0, "terminate_after": 1})["_shards"]["total"] == 0:
+            return  # OpenSearch cannot open a point in time over no index
         key = self.product.pit_key
+        path = f"/{quote(index, safe=',*-')}/{self.product.pit}"
         pit = self.call("POST", path, keep_alive=KEEP, ignore_unavailable=True)[key]
-        sort = (
-            [*body.get("sort", []), {"_shard_doc": "asc"}]
-            if self._has_shard_doc
-            else body.get("sort", [{"_id": "asc"}])
-        )
-        request = {
-            **body,
-            "size": page,
-            "sort": sort,
-            "pit": {"id": pit, "keep_alive": KEEP},
-            "track_total_hits": False,
-        }
+        request = {**body, "size": page, "sort": [*body.get("sort", []), self._tie_break], "track_total_hits": False}
         try:
-            while hits := self.call("POST", "/_search", request)["hits"]["hits"]:
+            while True:
+                answer = self.call("POST", "/_search", {**request, "pit": {"id": pit, "keep_alive": KEEP}}, **WHOLE)
+                pit = answer.get("pit_id", pit)
+                hits = answer["hits"]["hits"]
                 yield from hits
+                if len(hits) < page:
+                    return
                 request["search_after"] = hits[-1]["sort"]
         finally:
             self.call("DELETE", f"/{self.product.pit_close}", {key: [pit] if key == "pit_id" else pit})
 
     @property
-    def _has_shard_doc(self) -> bool:
-        """Tell whether the product sorts by `_shard_doc` (OpenSearch from 3.3, Elasticsearch from 7.12)."""
-        return self.product.version >= ((3, 3) if self.product.name == "OpenSearch" else (7, 12))
+    def _tie_break(self) -> Json:
+        """Return the last sort key: `_shard_doc` where there is one (OpenSearch 3.3, Elasticsearch 7.12), or `_id`."""
+        since = (3, 3) if self.product.name == "OpenSearch" else (7, 12)
+        return {"_shard_doc": "asc"} if self.product.version >= since else {"_id": "asc"}
 
     def _scroll(self, index: str, body: Json, page: int) -> Iterator[Json]:
         """Page with a scroll, where there is no point in time."""
@@ -152,12 +163,15 @@ class Siem:
         try:
             while hits := answer["hits"]["hits"]:
                 yield from hits
+                if len(hits) < page:
+                    return
                 answer = self.call("POST", "/_search/scroll", {"scroll": KEEP, "scroll_id": answer["_scroll_id"]})
         finally:
-            self.call("DELETE", "/_search/scroll", {"scroll_id": answer["_scroll_id"]})
+            if "_scroll_id" in answer:  # there is none over no index
+                self.call("DELETE", "/_search/scroll", {"scroll_id": answer["_scroll_id"]})
 
-    def bulk(self, lines: str | Sequence[Json], **params: str | int | bool) -> list[Refusal]:
-        """Send one bulk body (NDJSON text, or actions and sources in turn); return the refused items."""
+    def bulk(self, lines: Lines, **params: str | int | bool) -> list[Refusal]:
+        """Send one bulk body (NDJSON, or actions and sources in turn); return the refused items."""
         answer = self.call("POST", "/_bulk", lines, **params)
         return [r for n, item in enumerate(answer["items"]) if (r := _refusal(n, item))] if answer["errors"] else []
 
@@ -206,6 +220,6 @@ def _refusal(position: int, item: Mapping[str, Any]) -> Refusal | None:
     return Refusal(position, result.get("_index", ""), result.get("_id") or "", int(result["status"]), why[:500])
 
 
-def ndjson(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Return the mappings as NDJSON text for `bulk`."""
-    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+def ndjson(lines: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the mappings as NDJSON for `bulk`."""
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()

@@ -1,12 +1,15 @@
 """The two wires: one call each over opensearch-py and over the official Elasticsearch client.
 
 Promises: a call returns the decoded JSON or raises an error of `connector.errors` that names method and path; nothing
-secret is in one. Will not: retry, page or know what a call is for: `client.py` does.
+secret is in one; the clients print and log nothing of their own. Will not: retry, page or know what a call is for:
+`client.py` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import elastic_transport
@@ -16,15 +19,16 @@ import opensearchpy
 from connector.errors import Conflict, NotAllowed, NotThere, Overloaded, Rejected, SiemError, Unreachable
 from connector.settings.model import SiemSettings
 
-Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Body = Mapping[str, Any]
 TIMEOUT_SECONDS = 120.0
+JSON, NDJSON = "application/json", "application/x-ndjson"
 
 
 class Wire(Protocol):
     """What both wires can do."""
 
-    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | str | None) -> Any:
-        """Return the decoded answer; a body that is a list or text is sent as NDJSON. Raises SiemError."""
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None) -> Any:
+        """Return the decoded answer; a body of bytes is NDJSON. Raises SiemError."""
         ...
 
     def close(self) -> None:
@@ -37,6 +41,7 @@ class PlainWire:
 
     def __init__(self, settings: SiemSettings) -> None:
         """Prepare the client; nothing is sent."""
+        _hush("opensearch", opensearchpy.exceptions.OpenSearchWarning)
         tls = any(url.startswith("https:") for url in settings.urls)
         options: dict[str, Any] = {"verify_certs": True, "ca_certs": settings.ca_file} if tls else {}
         self._client = opensearchpy.OpenSearch(
@@ -48,10 +53,17 @@ class PlainWire:
             **options,
         )
 
-    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | str | None) -> Any:
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None) -> Any:
         """Return the decoded answer (see `Wire.call`)."""
         try:
-            return self._client.transport.perform_request(method, path, params=dict(params), body=_sent(body))
+            return self._client.transport.perform_request(
+                method,
+                path,
+                params=dict(params),
+                body=body,
+                timeout=TIMEOUT_SECONDS,  # without it the client takes the call's own `timeout` for this one
+                headers={"content-type": NDJSON} if isinstance(body, bytes) else None,
+            )
         except opensearchpy.exceptions.ConnectionError as error:
             raise Unreachable(f"{method} {path}: {_why(error.error)}") from error
         except opensearchpy.exceptions.TransportError as error:
@@ -68,6 +80,7 @@ class OfficialWire:
 
     def __init__(self, settings: SiemSettings) -> None:
         """Prepare the client; nothing is sent."""
+        _hush("elastic_transport", elasticsearch.ElasticsearchWarning)
         options: dict[str, Any] = {"ca_certs": settings.ca_file} if settings.ca_file else {}
         self._client = elasticsearch.Elasticsearch(
             list(settings.urls),
@@ -78,14 +91,13 @@ class OfficialWire:
             **options,
         )
 
-    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | str | None) -> Any:
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None) -> Any:
         """Return the decoded answer (see `Wire.call`)."""
-        kind = "json" if isinstance(body, Mapping) or body is None else "x-ndjson"
-        headers = {"accept": "application/json"}
+        headers = {"accept": JSON}  # the client turns both into its vendor media types
         if body is not None:
-            headers["content-type"] = f"application/{kind}"
+            headers["content-type"] = NDJSON if isinstance(body, bytes) else JSON
         try:
-            answer = self._client.perform_request(method, path, params=dict(params), headers=headers, body=_sent(body))
+            answer = self._client.perform_request(method, path, params=dict(params), headers=headers, body=body)
             return answer.body
         except elastic_transport.TransportError as error:
             raise Unreachable(f"{method} {path}: {_why(error)}") from error
@@ -97,6 +109,12 @@ class OfficialWire:
         self._client.close()
 
 
+def _hush(logger: str, warning: type[Warning]) -> None:
+    """Keep a client from logging failures, which are raised, and from warning of deprecations users cannot change."""
+    logging.getLogger(logger).setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore", warning)
+
+
 def siem_error(status: int, call: str, body: Any) -> SiemError:
     """Return the error for an HTTP status and the engine's error body."""
     message = f"{call} was answered with {status}: {_reason(body)}"
@@ -105,11 +123,6 @@ def siem_error(status: int, call: str, body: Any) -> SiemError:
     kinds: dict[int, type[SiemError]] = {404: NotThere, 409: Conflict, 429: Overloaded, 502: Overloaded}
     kinds |= {503: Overloaded, 504: Overloaded}
     return kinds.get(status, Rejected)(message)
-
-
-def _sent(body: Body | str | None) -> Any:
-    """Return the body as the clients want it: mappings whole, lists as lines."""
-    return list(body) if isinstance(body, Sequence) and not isinstance(body, str) else body
 
 
 def _reason(body: Any) -> str:
