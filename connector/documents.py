@@ -1,13 +1,14 @@
 """Strict YAML with the line of every value, and JSON Schema checks that answer in plain words.
 
-Promises: duplicate keys are refused; only true and false are booleans; dates stay text; every problem has file:line and
-all of them are collected. Will not: write YAML, or know what any file means.
+Promises: duplicate keys and keys that are no text are refused; only true and false are booleans; dates stay text;
+every problem has file:line and all of them are collected. Will not: write YAML, or know what any file means.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,7 @@ from jsonschema.exceptions import ValidationError
 from connector.errors import ContentError, Problem
 
 Place = tuple[str | int, ...]
+TEXT_TAG = "tag:yaml.org,2002:str"
 TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
@@ -67,15 +69,23 @@ class Document:
 def read_document(path: Path) -> Document:
     """Return the YAML file as a document; ContentError if it cannot be read, is not YAML or repeats a key."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ContentError([Problem(str(path), 1, f"cannot be read: {error}")]) from error
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ContentError([Problem(str(path), 1, f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ContentError([Problem(str(path), line, "is not UTF-8 text: save the file as UTF-8")]) from error
     return parse_document(text, str(path))
 
 
 def parse_document(text: str, file: str) -> Document:
     """Return the text as a document named `file`; ContentError as in `read_document`."""
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        odd = f"the character U+{ord(text[error.position]):04X} is not allowed: remove it"
+        raise ContentError([Problem(file, line, f"not valid YAML: {odd}")]) from error
     try:
         root = loader.get_single_node()
         lines: dict[Place, int] = {}
@@ -84,13 +94,22 @@ def parse_document(text: str, file: str) -> Document:
             raise ContentError(problems)
         return Document(loader.construct_document(root) if root else None, file, lines)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        said = " ".join(part for part in (error.context, error.problem) if part)
-        raise ContentError([Problem(file, mark.line + 1 if mark else 1, f"not valid YAML: {said}")]) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ContentError([Problem(file, 1, f"not valid YAML: {error}")]) from error
+        raise ContentError([_yaml_problem(error, file)]) from error
+    except RecursionError as error:
+        raise ContentError([Problem(file, 1, "not valid YAML: it is nested too deeply, or in itself")]) from error
     finally:
         loader.dispose()
+
+
+def _yaml_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
+    """Return the parser's complaint, with advice for the two mistakes that people make most."""
+    mark = error.problem_mark or error.context_mark
+    said = " ".join(part for part in (error.context, error.problem) if part)
+    if "'\\t'" in said:
+        said = "a tab cannot indent: use spaces"
+    elif "mapping values are not allowed" in said:
+        said = "a second colon in one line: put the value in quotes, or correct the indentation"
+    return Problem(file, mark.line + 1 if mark else 1, f"not valid YAML: {said}")
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int], file: str) -> Iterator[Problem]:
@@ -104,6 +123,8 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int], file: str) -> 
         for key, value in node.value:
             name = str(key.value)
             here = key.start_mark.line + 1
+            if key.tag != TEXT_TAG:
+                yield Problem(file, here, f"the key {name} is not text: put it in quotes")
             if name in seen:
                 yield Problem(file, here, f"the key {name} stands twice in one mapping: keep one of them")
             seen.add(name)
@@ -114,7 +135,12 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int], file: str) -> 
 def schema_problems(document: Document, schema: Mapping[str, Any]) -> list[Problem]:
     """Return what JSON Schema finds wrong in the document, in plain words and line order."""
     errors = Draft202012Validator(schema).iter_errors(document.value)
-    problems = [document.problem(_place(e), _words(e)) for error in errors for e in _leaves(error)]
+    problems = [problem for error in errors for leaf in _leaves(error) for problem in _problems(document, leaf)]
+    return in_order(problems)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems by file and line, each once."""
     return sorted(set(problems), key=lambda p: (p.file, p.line, p.message))
 
 
@@ -126,52 +152,88 @@ def _leaves(error: ValidationError) -> list[ValidationError]:
     for part in error.context:
         branches.setdefault(int(part.schema_path[0]), []).append(part)
     typed = [b for b in branches.values() if all(p.validator != "type" or len(p.path) for p in b)]
-    if not typed:
+    if not typed or all(part.validator == "required" and not part.path for b in typed for part in b):
         return [error]
     best = min(typed, key=lambda b: (-max(len(p.absolute_path) for p in b), len(b)))
     return [leaf for part in best for leaf in _leaves(part)]
 
 
-def _place(error: ValidationError) -> Place:
-    """Return the place of the error; of an unknown key, the key itself."""
-    place = tuple(error.absolute_path)
-    unknown = _unknown_keys(error)
-    return (*place, unknown[0]) if unknown else place
+def _problems(document: Document, error: ValidationError) -> list[Problem]:
+    """Return one problem for the error, or one for each key the schema does not know."""
+    place, name = tuple(error.absolute_path), place_name(tuple(error.absolute_path))
+    if error.validator == "additionalProperties" and isinstance(error.schema, dict):
+        known = list(error.schema.get("properties", {}))
+        patterns = error.schema.get("patternProperties", {})
+        unknown = [k for k in error.instance if k not in known and not any(re.search(p, k) for p in patterns)]
+        return [
+            document.problem((*place, key), f"unknown key {key} in {name}; {_meant(key, known)}") for key in unknown
+        ]
+    words = WORDS.get(str(error.validator))
+    if words:
+        return [document.problem(place, f"{name} {words(error, cast(Any, error.validator_value))}")]
+    return [document.problem(place, f"{name}: {error.message}{_described(error)}")]
 
 
-def _unknown_keys(error: ValidationError) -> list[str]:
-    """Return the keys that the schema does not know, if that is the error."""
-    if error.validator != "additionalProperties" or not isinstance(error.instance, dict):
-        return []
-    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
-    return [str(key) for key in error.instance if key not in known]
+def place_name(place: Place) -> str:
+    """Return how a message calls a place: `sources[0].dialect`; of the whole file, `the file`."""
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return name.removeprefix(".") or "the file"
 
 
-def _words(error: ValidationError) -> str:
-    """Return one plain sentence for a schema error."""
-    name = ".".join(map(str, error.absolute_path)) or "the file"
-    rule, value = str(error.validator), cast(Any, error.validator_value)
-    if rule == "additionalProperties":
-        known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
-        return f"unknown key {', '.join(_unknown_keys(error))} in {name}; known keys: {', '.join(sorted(known))}"
-    if rule == "required":
-        missing = [k for k in value if isinstance(error.instance, dict) and k not in error.instance]
-        return f"{name} lacks the key {', '.join(missing)}"
-    if rule == "type":
-        kinds = [value] if isinstance(value, str) else list(value)
-        return f"{name} must be {' or '.join(TYPE_NAMES[k] for k in kinds)}, not {_shown(error.instance)}"
-    if rule == "enum":
-        return f"{name} is {_shown(error.instance)}; allowed: {', '.join(map(str, value))}"
-    if rule in ("anyOf", "oneOf"):
-        kinds = [TYPE_NAMES[b["type"]] for b in value if isinstance(b, dict) and isinstance(b.get("type"), str)]
-        return f"{name} must be {' or '.join(kinds) or 'of another form'}, not {_shown(error.instance)}"
+def _meant(key: str, known: list[str]) -> str:
+    """Return the known key that the unknown one looks like, or all of them."""
+    near = difflib.get_close_matches(key, known, 1)
+    return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+
+
+def _described(error: ValidationError) -> str:
+    """Return the schema's own description of the value, in brackets, if it has one."""
     described = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-    return f"{name}: {error.message}" + (f" ({described})" if described else "")
+    return f" ({described})" if described else ""
+
+
+def _lacks(error: ValidationError, wanted: list[str]) -> str:
+    """Return which keys are missing (the schema library reports each by itself)."""
+    missing = [key for key in wanted if isinstance(error.instance, dict) and key not in error.instance]
+    return f"lacks the key {', '.join(missing)}"
+
+
+def _kinds(error: ValidationError, wanted: str | list[str]) -> str:
+    """Return which types are allowed."""
+    kinds = [wanted] if isinstance(wanted, str) else wanted
+    return f"must be {' or '.join(TYPE_NAMES[kind] for kind in kinds)}, not {_shown(error.instance)}"
+
+
+def _branches(error: ValidationError, wanted: list[Any]) -> str:
+    """Return what the branches of an any/one-of ask for: types, or keys."""
+    keys = [" and ".join(b["required"]) for b in wanted if isinstance(b, dict) and "required" in b]
+    if keys and isinstance(error.instance, dict):
+        return f"needs {'one of' if error.validator == 'oneOf' else 'at least one of'} the keys {', '.join(keys)}"
+    kinds = [b["type"] for b in wanted if isinstance(b, dict) and isinstance(b.get("type"), str)]
+    return _kinds(error, kinds) if kinds else f"has another form than allowed: {_shown(error.instance)}"
+
+
+# how each rule of JSON Schema is said; the name of the place comes before
+WORDS: dict[str, Callable[[ValidationError, Any], str]] = {
+    "required": _lacks,
+    "type": _kinds,
+    "anyOf": _branches,
+    "oneOf": _branches,
+    "enum": lambda error, allowed: f"is {_shown(error.instance)}; allowed: {', '.join(map(str, allowed))}",
+    "const": lambda error, allowed: f"is {_shown(error.instance)}; allowed: {allowed}",
+    "pattern": lambda error, _: f"is {_shown(error.instance)}, which has another form than allowed{_described(error)}",
+    "minLength": lambda error, _: "must not be empty",
+    "minItems": lambda error, least: f"needs at least {least} item{'' if least == 1 else 's'}",
+    "minProperties": lambda error, least: f"needs at least {least} key{'' if least == 1 else 's'}",
+    "uniqueItems": lambda error, _: "has the same item twice",
+    "minimum": lambda error, least: f"must be {least} or more, not {_shown(error.instance)}",
+    "maximum": lambda error, most: f"must be {most} or less, not {_shown(error.instance)}",
+}
 
 
 def _shown(value: object) -> str:
     """Return a short picture of a value for a message."""
     if value is None:
         return "empty"
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
