@@ -1,0 +1,139 @@
+"""Compiles a condition to a Python predicate over an event, with the same answers as the search query has.
+
+Promises: pure; works on nested mappings, lists and dotted keys alike. Will not: answer leaves that only a search can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import singledispatch
+
+from connector.enrich.dialects import stored_name
+from connector.errors import Refused
+from connector.hunts import condition as c
+from connector.hunts.address import address_number, bounds, is_address_field
+from connector.settings.model import Dialect
+
+Event = Mapping[str, object]
+Predicate = Callable[[Event], bool]
+ValueTest = Callable[[object], bool]
+NUMERIC = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+
+
+def predicate(condition: c.Condition, dialect: Dialect = "eve") -> Predicate:
+    """Return the function that tells whether an event of that dialect matches.
+
+    Refused if the condition has a leaf that only a search can answer, or a `$field` that has no value yet.
+    """
+    if words := c.query_only(condition):
+        raise Refused(f"{' and '.join(words)} can only be answered by a search: run the hunt instead")
+    return _compiled(condition, dialect)
+
+
+def values(event: object, path: str) -> Iterator[object]:
+    """Yield every value of the field in an event: of lists each item, of a mapping that is there the mapping itself."""
+    if isinstance(event, Sequence) and not isinstance(event, str):
+        for item in event:
+            yield from values(item, path)
+    elif not path:
+        if event is not None:
+            yield event
+    elif isinstance(event, Mapping):
+        parts = path.split(".")
+        for count in range(1, len(parts) + 1):
+            key = ".".join(parts[:count])
+            if key in event:
+                yield from values(event[key], ".".join(parts[count:]))
+
+
+def _compiled(condition: c.Condition, dialect: Dialect) -> Predicate:
+    """Return the predicate of a group or a leaf."""
+    if isinstance(condition, c.All | c.Any | c.None_):
+        parts = [_compiled(part, dialect) for part in condition.parts]
+        if isinstance(condition, c.All):
+            return lambda event: all(part(event) for part in parts)
+        wanted = isinstance(condition, c.Any)
+        return lambda event: any(part(event) for part in parts) is wanted
+    if isinstance(condition, c.Lucene):
+        raise Refused("lucene can only be answered by a search: run the hunt instead")
+    name, test = stored_name(condition.field, dialect), _test(condition)
+    return lambda event: any(test(value) for value in values(event, name))
+
+
+@singledispatch
+def _test(leaf: c.Leaf) -> ValueTest:
+    """Return the test of one value for a leaf."""
+    raise Refused(f"{type(leaf).__name__.lower()} can only be answered by a search: run the hunt instead")
+
+
+@_test.register
+def _(leaf: c.Equals) -> ValueTest:
+    if wanted := c.references(leaf):
+        raise Refused(f"${wanted[0]} has no value yet: a guide step runs from a finding")
+    if is_address_field(leaf.field):
+        numbers = {address_number(value) for value in leaf.values} - {None}
+        return lambda value: address_number(value) in numbers
+    texts = {c.scalar_text(value) for value in leaf.values}
+    return lambda value: c.scalar_text(value) in texts if not isinstance(value, Mapping) else False
+
+
+@_test.register
+def _(leaf: c.InNetwork) -> ValueTest:
+    ranges = [bounds(cidr) for cidr in leaf.networks]
+
+    def inside(value: object) -> bool:
+        number = address_number(value)
+        return number is not None and any(first <= number <= last for first, last in ranges)
+
+    return inside
+
+
+@_test.register
+def _(leaf: c.UnderDomain) -> ValueTest:
+    either = "|".join(re.escape(domain) for domain in leaf.domains)
+    under = re.compile(rf"(?:.*\.)?(?:{either})", re.ASCII | re.IGNORECASE | re.DOTALL)
+    return lambda value: (text := c.scalar_text(value)) is not None and under.fullmatch(text) is not None
+
+
+@_test.register
+def _(leaf: c.Matches) -> ValueTest:
+    tests = [pattern.regex().fullmatch for pattern in leaf.patterns]
+    return lambda value: (text := c.scalar_text(value)) is not None and any(test(text) for test in tests)
+
+
+@_test.register
+def _(leaf: c.Compares) -> ValueTest:
+    compare = {"gt": float.__gt__, "gte": float.__ge__, "lt": float.__lt__, "lte": float.__le__}
+    checks = [(compare[name], float(bound)) for name, bound in leaf.bounds().items()]
+
+    def within(value: object) -> bool:
+        number = _number(value)
+        return number is not None and all(check(number, bound) for check, bound in checks)
+
+    return within
+
+
+@_test.register
+def _(leaf: c.Exists) -> ValueTest:
+    if is_address_field(leaf.field):
+        return lambda value: address_number(value) is not None
+    return _has_value
+
+
+def _has_value(value: object) -> bool:
+    """Return whether a value, or anything below it, is there."""
+    if isinstance(value, Mapping):
+        return any(_has_value(item) for item in value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return any(_has_value(item) for item in value)
+    return value is not None
+
+
+def _number(value: object) -> float | None:
+    """Return a number, or the number a text stands for; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return float(value) if NUMERIC.fullmatch(value) else None
+    return float(value) if isinstance(value, int | float) else None
