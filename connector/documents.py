@@ -161,10 +161,8 @@ def _leaves(error: ValidationError) -> list[ValidationError]:
 def _problems(document: Document, error: ValidationError) -> list[Problem]:
     """Return one problem for the error, or one for each key the schema does not know."""
     place, name = tuple(error.absolute_path), place_name(tuple(error.absolute_path))
-    if error.validator == "additionalProperties" and isinstance(error.schema, dict):
-        known = list(error.schema.get("properties", {}))
-        patterns = error.schema.get("patternProperties", {})
-        unknown = [k for k in error.instance if k not in known and not any(re.search(p, k) for p in patterns)]
+    if error.validator == "additionalProperties":
+        known, unknown = _known_and_unknown(error)
         return [
             document.problem((*place, key), f"unknown key {key} in {name}; {_meant(key, known)}") for key in unknown
         ]
@@ -172,6 +170,14 @@ def _problems(document: Document, error: ValidationError) -> list[Problem]:
     if words:
         return [document.problem(place, f"{name} {words(error, cast(Any, error.validator_value))}")]
     return [document.problem(place, f"{name}: {error.message}{_described(error)}")]
+
+
+def _known_and_unknown(error: ValidationError) -> tuple[list[str], list[str]]:
+    """Return the keys that the schema has at this place, and those of the file that it has not."""
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    known, patterns = list(schema.get("properties", {})), list(schema.get("patternProperties", {}))
+    keys = error.instance if isinstance(error.instance, dict) else {}
+    return known, [k for k in keys if k not in known and not any(re.search(p, k) for p in patterns)]
 
 
 def place_name(place: Place) -> str:
