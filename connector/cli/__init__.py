@@ -34,7 +34,10 @@ class Command:
     summary: str
 
 
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (
+    Command("init", "settings:init", "Write commented settings files to start from."),
+    Command("settings", "settings:settings", "Check and show the settings."),
+)
 
 EXIT_CODES = {
     0: "done",

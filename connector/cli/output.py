@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -64,9 +65,9 @@ def show(result: T, *, table: Callable[[T], Printed], as_json: bool) -> None:
 def rows(columns: Sequence[str], cells: Iterable[Sequence[object]], title: str | None = None) -> Table:
     """Return a table of plain cells; numbers stand right, None is empty, dates are ISO 8601 in UTC."""
     body = [list(row) for row in cells]
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
-        numeric = bool(body) and all(isinstance(row[index], int | float) for row in body)
+        numeric = bool(body) and all(type(row[index]) in (int, float) for row in body)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in body:
         table.add_row(*map(cell, row))
@@ -74,13 +75,11 @@ def rows(columns: Sequence[str], cells: Iterable[Sequence[object]], title: str |
 
 
 def cell(value: object) -> str:
-    """Return a value as one plain line: lists with commas, whole numbers grouped, dates as in JSON."""
+    """Return a value as one plain line: lists with commas, yes and no, dates as in JSON."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
     if isinstance(value, list | tuple):
         return plain(", ".join(str(encoded(item)) for item in value))
     return plain(encoded(value))

@@ -1,0 +1,85 @@
+"""The settings as something to look at: no secret in it, only whether there is one.
+
+Promises: every view can be serialised. Will not: print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import urlsplit
+
+from connector.errors import Problem
+from connector.settings.model import Receiver, Settings
+from connector.settings.networks import ROLES
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `hunts settings check` found: problems, or how much was read.
+
+    `other_roles` are words no hunt we ship knows; `ended` counts exceptions whose last day is over.
+    """
+
+    file: str | None
+    problems: tuple[Problem, ...] = ()
+    counts: Mapping[str, int] | None = None
+    other_roles: tuple[str, ...] = ()
+    ended: int = 0
+
+
+def checked(settings: Settings, today: date) -> Check:
+    """Return the check of settings that were read without a problem."""
+    counts = {
+        "sources": len(settings.sources),
+        "networks and hosts": len(settings.networks),
+        "approved resolvers": len(settings.approved),
+        "exceptions": len(settings.exceptions),
+        "receivers": len(settings.receivers),
+    }
+    roles = {network.role for network in settings.networks if network.role}
+    ended = sum(1 for e in settings.exceptions if e.until and e.until < today)
+    return Check(settings.file, (), counts, tuple(sorted(roles - ROLES)), ended)
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Return the settings in force by name, each secret as `set` or `not set`."""
+    siem = settings.siem
+    return {
+        "file": settings.file,
+        "siem": {
+            "engine": "embedded" if settings.embedded else "yours",
+            "urls": [] if settings.embedded else list(siem.urls),
+            "username": siem.username,
+            "password": _whether(siem.password),
+            "api_key": _whether(siem.api_key),
+            "ca_file": siem.ca_file,
+        },
+        "sources": settings.sources,
+        "prefix": settings.prefix,
+        "organisation": settings.organisation,
+        "networks": settings.networks,
+        "approved": settings.approved,
+        "exceptions": settings.exceptions,
+        "receivers": [_receiver(receiver) for receiver in settings.receivers],
+        "queries": settings.queries,
+    }
+
+
+def _receiver(receiver: Receiver) -> dict[str, Any]:
+    """Return a receiver with no more of its address than the host, as the rest can be a secret."""
+    split = urlsplit(receiver.url)
+    return {
+        "name": receiver.name,
+        "host": f"{split.scheme}://{split.hostname}",
+        "secret": _whether(receiver.secret),
+        "ca_file": receiver.ca_file,
+        "template": receiver.template,
+    }
+
+
+def _whether(secret: str | None) -> str:
+    """Return whether there is a secret."""
+    return "set" if secret else "not set"
