@@ -21,6 +21,7 @@ from connector.errors import Refused
 from connector.hunts import condition as c
 from connector.hunts.address import AnyNetwork, address_number, is_address_field, spellings
 from connector.hunts.fields import KEYWORD, NUMBER, TEXT, Fields
+from connector.hunts.hunt import Hunt
 from connector.hunts.pattern import Pattern
 from connector.settings.model import Dialect
 
@@ -53,6 +54,11 @@ def compile_query(condition: c.Condition, fields: Fields, dialect: Dialect) -> C
     query = compiler.compile(condition)
     notes = (tuple(dict.fromkeys(n)) for n in (compiler.missing, compiler.unfit, compiler.limits))
     return Compiled(query.to_dict(), *notes)
+
+
+def hunt_query(hunt: Hunt, fields: Fields, dialect: Dialect) -> Compiled:
+    """Return the search query of a hunt, its event types included; `limits` and the like as in `Compiled`."""
+    return compile_query(hunt.condition, fields, dialect)
 
 
 def any_query(queries: Sequence[q.Query]) -> q.Query:
