@@ -37,6 +37,15 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - the library's own shape
 
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        """Return the scalar with the escapes of JSON joined: it writes a rare character as two halves."""
+        node = super().compose_scalar_node(anchor)
+        try:
+            node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise yaml.composer.ComposerError(None, None, "half of a character", node.start_mark) from None
+        return node
+
 
 for _tag, _pattern, _first in (
     ("null", r"^(?:null|~|)$", ["n", "~", ""]),
@@ -166,10 +175,18 @@ def _problems(document: Document, error: ValidationError) -> list[Problem]:
         return [
             document.problem((*place, key), f"unknown key {key} in {name}; {_meant(key, known)}") for key in unknown
         ]
+    if _asks_for_keys(error) and not isinstance(error.instance, dict):
+        return []  # that it is no mapping is an error of its own
     words = WORDS.get(str(error.validator))
     if words:
         return [document.problem(place, f"{name} {words(error, cast(Any, error.validator_value))}")]
     return [document.problem(place, f"{name}: {error.message}{_described(error)}")]
+
+
+def _asks_for_keys(error: ValidationError) -> bool:
+    """Tell whether an any/one-of chooses between keys."""
+    branches = cast(Any, error.validator_value) if error.validator in ("anyOf", "oneOf") else []
+    return bool(branches) and all(isinstance(branch, dict) and "required" in branch for branch in branches)
 
 
 def _known_and_unknown(error: ValidationError) -> tuple[list[str], list[str]]:
@@ -212,8 +229,8 @@ def _kinds(error: ValidationError, wanted: str | list[str]) -> str:
 
 def _branches(error: ValidationError, wanted: list[Any]) -> str:
     """Return what the branches of an any/one-of ask for: types, or keys."""
-    keys = [" and ".join(b["required"]) for b in wanted if isinstance(b, dict) and "required" in b]
-    if keys and isinstance(error.instance, dict):
+    if _asks_for_keys(error):
+        keys = [" and ".join(branch["required"]) for branch in wanted]
         return f"needs {'one of' if error.validator == 'oneOf' else 'at least one of'} the keys {', '.join(keys)}"
     kinds = [b["type"] for b in wanted if isinstance(b, dict) and isinstance(b.get("type"), str)]
     return _kinds(error, kinds) if kinds else f"has another form than allowed: {_shown(error.instance)}"

@@ -5,12 +5,15 @@ Promises: a network of one address for an address; ValueError with words for a p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_interface, ip_network
 
 from connector.errors import Problem
 from connector.settings.model import AnyNetwork
 from connector.settings.part import Part
+
+LEADING_ZERO = re.compile(r"(^|\.)0\d")
 
 
 def network_of(text: str) -> AnyNetwork:
@@ -18,11 +21,11 @@ def network_of(text: str) -> AnyNetwork:
     _refuse_zone(text)
     try:
         return ip_network(text)
-    except ValueError as error:
+    except ValueError:
         try:
             meant = ip_interface(text)
         except ValueError:
-            raise ValueError(f"is {text!r}, which is no address and no network: {_reason(error)}") from None
+            raise ValueError(f"is {text!r}, which is no address and no network: {_advice(text)}") from None
     bits = meant.network.max_prefixlen
     network, host = meant.network.compressed, f"{meant.ip.compressed}/{bits}"
     raise ValueError(f"is {text!r}, which has host bits set: {network} was probably meant, or {host} for one address")
@@ -34,9 +37,9 @@ def address_of(text: str) -> AnyNetwork:
     if "/" in text:
         raise ValueError(f"is {text!r}: a host has an address without /, a network has a cidr")
     try:
-        return ip_network(ip_address(text))
-    except ValueError as error:
-        raise ValueError(f"is {text!r}, which is no address: {_reason(error)}") from None
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(f"is {text!r}, which is no address: {_advice(text)}") from None
 
 
 def read_ranges(
@@ -67,15 +70,8 @@ def _refuse_zone(text: str) -> None:
         raise ValueError(f"is {text!r}: leave the zone (% and what follows) out")
 
 
-def _reason(error: ValueError) -> str:
-    """Return why Python's reader refused it, as far as that helps."""
-    said = str(error)
-    for sign, reason in REASONS.items():
-        if sign in said:
-            return reason
+def _advice(text: str) -> str:
+    """Return how to write what is no address."""
+    if LEADING_ZERO.search(text):
+        return "numbers must not start with 0"
     return "write it like 10.0.0.0/8, 10.0.0.1 or 2001:db8::/32"
-
-
-REASONS = {
-    "Leading zeros": "numbers must not start with 0",
-}

@@ -107,7 +107,9 @@ def _sources(hunts: Part, prefix: str, problems: list[Problem]) -> tuple[Source,
     """Return the sources; a pattern that takes in our own indices, or stands twice, is added to `problems`."""
     found: list[Source] = []
     for part in hunts.items("sources"):
-        pattern = part.text("pattern") or ""
+        pattern = part.text("pattern")
+        if pattern is None:
+            continue
         if fnmatchcase(f"{prefix}state", pattern):
             words = f"is {pattern!r}, which takes in our own indices {prefix}*: write a narrower one"
             problems.append(part.at("pattern").problem(words))
