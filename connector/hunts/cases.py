@@ -1,0 +1,134 @@
+"""Judges the cases of a hunt: raw events through the enrichment and the predicate, against the findings expected.
+
+Promises: every case is judged, and a difference says what was expected and what came. The organisation is the built-in
+example, whatever the operator's own is. Will not: touch a search engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from connector.documents import read_document
+from connector.enrich.reference import enrich
+from connector.enrich.tables import Tables, build_tables
+from connector.errors import Problem
+from connector.hunts.condition import query_only
+from connector.hunts.format import COUNT, duration
+from connector.hunts.groups import Group, event_time, groups, same_value
+from connector.hunts.hunt import Case, Hunt, Json
+from connector.settings.load import EXAMPLE
+from connector.settings.model import Settings
+from connector.settings.networks import networks_of
+from connector.settings.part import Part
+from connector.settings.resolvers import approved_of, exceptions_of
+
+NOW = datetime(2026, 11, 3, tzinfo=UTC)
+NUMBER = re.compile(r"\{n(?::(0?[0-9]*[bdoxX]?))?\}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one case: its hunt, its name, and the differences; none means that it passed."""
+
+    hunt: str
+    case: str
+    differences: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether everything was as expected."""
+        return not self.differences
+
+
+@cache
+def example_settings() -> Settings:
+    """Return the settings of the example organisation that cases are judged with."""
+    documents = [read_document(EXAMPLE / f"{name}.yml") for name in ("networks", "resolvers")]
+    networks, resolvers = (Part(document, (), document.value) for document in documents)
+    problems: list[Problem] = []
+    policy = approved_of(resolvers, problems), exceptions_of(resolvers, problems)
+    return Settings(networks=networks_of(networks, problems), approved=policy[0], exceptions=policy[1])
+
+
+@cache
+def example_tables() -> Tables:
+    """Return the enrichment's tables for the example organisation."""
+    return build_tables(example_settings())
+
+
+def judge(hunt: Hunt) -> tuple[Verdict, ...]:
+    """Return the verdict on every case of a hunt; none if only a search can answer its condition."""
+    if query_only(hunt.match):
+        return ()
+    return tuple(Verdict(hunt.name, case.name, tuple(_differences(hunt, case))) for case in hunt.cases)
+
+
+def case_problems(hunt: Hunt) -> list[Problem]:
+    """Return a problem for each difference, at the line of its case."""
+    lines = {case.name: case.line for case in hunt.cases}
+    return [
+        Problem(hunt.file, lines[verdict.case], f"case {verdict.case!r} {difference}")
+        for verdict in judge(hunt)
+        for difference in verdict.differences
+    ]
+
+
+def raw_events(case: Case) -> list[Json]:
+    """Return the events of a case with every `repeat` written out."""
+    return [event for item in case.events for event in _written_out(item)]
+
+
+def _written_out(item: Json) -> Iterator[Json]:
+    """Yield one event, or those that a `repeat` stands for."""
+    if "repeat" not in item:
+        yield item
+        return
+    first, every = item["event"], duration(item.get("every", "1s")) or timedelta()
+    start = event_time(first)
+    for number in range(int(item["repeat"])):
+        moment = (start + number * every).isoformat(timespec="microseconds")
+        yield {**_numbered(first, number), "timestamp": moment}
+
+
+def _numbered(value: Any, number: int) -> Any:
+    """Return the value with `{n}` in its texts replaced by the number."""
+    if isinstance(value, str):
+        return NUMBER.sub(lambda found: format(number, found[1] or ""), value)
+    if isinstance(value, Mapping):
+        return {key: _numbered(item, number) for key, item in value.items()}
+    return [_numbered(item, number) for item in value] if isinstance(value, list) else value
+
+
+def _differences(hunt: Hunt, case: Case) -> Iterator[str]:
+    """Yield how the findings of a case differ from those expected."""
+    found = list(groups(hunt, [enrich(event, example_tables(), NOW) for event in raw_events(case)]))
+    for hit in case.hits:
+        fitting = [group for group in found if _fits(hit, group)]
+        if fitting:
+            found.remove(fitting[0])
+        else:
+            yield f"expects {_shown(hit)}, but finds {_listed(found)}"
+    if found:
+        expected = "no finding" if not case.hits else "no more than that"
+        yield f"expects {expected}, but finds {_listed(found)}"
+
+
+def _fits(hit: Mapping[str, Any], group: Group) -> bool:
+    """Return whether a finding is the expected one."""
+    named = all(same_value(field, value, group.values[field]) for field, value in hit.items() if field != COUNT)
+    return named and hit.get(COUNT, len(group.events)) == len(group.events)
+
+
+def _listed(found: Iterable[Group]) -> str:
+    """Return findings in words."""
+    return " and ".join(_shown({**group.values, COUNT: len(group.events)}) for group in found) or "nothing"
+
+
+def _shown(values: Mapping[str, Any]) -> str:
+    """Return the values of a finding in words."""
+    return ", ".join(f"{field} {value}" for field, value in values.items())

@@ -1,0 +1,95 @@
+"""What a hunt finds among given events, in plain Python: the meaning of `group_by` and `at_least`.
+
+Promises: the findings that running the hunt on a search engine has, for events that are all at hand. Will not: enrich
+the events, or be fast.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+
+from connector.enrich.dialects import stored_name
+from connector.hunts.address import address_number, is_address_field
+from connector.hunts.condition import Scalar, scalar_text
+from connector.hunts.hunt import Hunt, Threshold
+from connector.hunts.predicate import Event, predicate, values
+from connector.settings.model import Dialect
+
+Key = tuple[Scalar | None, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A finding among events: its values by `group_by` field, None where an event has none, and its events."""
+
+    values: Mapping[str, Scalar | None]
+    events: tuple[Event, ...]
+
+
+def groups(hunt: Hunt, events: Iterable[Event], dialect: Dialect = "eve") -> tuple[Group, ...]:
+    """Return the findings of a hunt among enriched events; Refused if only a search can answer its condition."""
+    matches = predicate(hunt.condition, dialect)
+    members: dict[Key, list[Event]] = {}
+    for event in events:
+        if matches(event):
+            for key in _keys(hunt, event, dialect):
+                members.setdefault(key, []).append(event)
+    found = (Group(dict(zip(hunt.group_by, key, strict=True)), tuple(own)) for key, own in members.items())
+    return tuple(group for group in found if reaches(hunt.threshold, group.events, dialect))
+
+
+def reaches(threshold: Threshold, events: Iterable[Event], dialect: Dialect = "eve") -> bool:
+    """Return whether the events are enough, within any span of the threshold's window."""
+    name = stored_name(threshold.field, dialect) if threshold.field else None
+    timed = sorted(((event_time(event), event) for event in events), key=lambda pair: pair[0])
+    seen: Counter[Scalar] = Counter()
+    oldest = 0
+    for index, (time, event) in enumerate(timed):
+        seen.update(_counted(event, name, index))
+        while threshold.window and time - timed[oldest][0] > threshold.window:
+            seen.subtract(_counted(timed[oldest][1], name, oldest))
+            oldest += 1
+        if sum(count > 0 for count in seen.values()) >= threshold.n:
+            return True
+    return False
+
+
+def event_time(event: Event) -> datetime:
+    """Return the time of an event; the year 1 if it has none that can be read."""
+    stamp = event.get("timestamp", event.get("@timestamp"))
+    try:
+        time = datetime.fromisoformat(str(stamp))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def same_value(field: str, one: object, other: object) -> bool:
+    """Return whether two values of a field are the same: addresses in any spelling, all else as text."""
+    if one is None or other is None:
+        return one is other
+    if is_address_field(field):
+        return address_number(one) == address_number(other)
+    return scalar_text(one) == scalar_text(other)
+
+
+def _keys(hunt: Hunt, event: Event, dialect: Dialect) -> Iterator[Key]:
+    """Yield the groups an event belongs to: one for each combination of the values of the fields."""
+    columns: list[list[Scalar | None]] = []
+    for field in hunt.group_by:
+        columns.append([*_scalars(event, stored_name(field, dialect))] or [None])
+    yield from product(*columns)
+
+
+def _scalars(event: Event, name: str) -> list[Scalar]:
+    """Return the values of a field that can be grouped by, each once."""
+    return list(dict.fromkeys(v for v in values(event, name) if isinstance(v, str | int | float)))
+
+
+def _counted(event: Event, name: str | None, index: int) -> list[Scalar]:
+    """Return what an event adds to the count: its values of the field, or itself."""
+    return [index] if name is None else _scalars(event, name)
