@@ -128,7 +128,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         status = hunts.main(args=arguments, prog_name="hunts", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("\nstopped", err=True)
+        click.echo("stopped", err=True)
         return 130
     except click.ClickException as error:
         error.show()

@@ -58,14 +58,18 @@ def show(result: T, *, table: Callable[[T], Printed], as_json: bool) -> None:
         return
     printed = table(result)
     out = console()
-    for part in printed if isinstance(printed, Sequence) and not isinstance(printed, str) else [printed]:
+    parts = printed if isinstance(printed, Sequence) and not isinstance(printed, str) else [printed]
+    for index, part in enumerate(parts):
+        if index and isinstance(part, Table):
+            out.print()
         out.print(part)
 
 
 def rows(columns: Sequence[str], cells: Iterable[Sequence[object]], title: str | None = None) -> Table:
     """Return a table of plain cells; numbers stand right, None is empty, dates are ISO 8601 in UTC."""
     body = [list(row) for row in cells]
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    heading = Text(plain(title), style="bold", no_wrap=True, overflow="ignore") if title else None
+    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(columns):
         numeric = bool(body) and all(type(row[index]) in (int, float) for row in body)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
