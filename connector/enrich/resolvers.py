@@ -54,7 +54,7 @@ def resolver_of(event: Event, seen: Seen, tables: Tables) -> Resolver | None:
 def _listed(event: Event, seen: Seen, tables: Tables) -> tuple[PublicResolver | None, str | None]:
     """Return the public resolver and by what it is recognised: sni, host, suffix, ip or range."""
     if seen.named_by in ("tls", "quic", "http") and seen.name and seen.name.host:
-        exact = tables.hosts.get(seen.name.host)
+        exact = tables.hosts.get(seen.name.host) or tables.host_suffixes.get(seen.name.host)
         if exact:
             return exact, "host" if seen.named_by == "http" else "sni"
         below = next((tables.host_suffixes[p] for p in seen.name.parents if p in tables.host_suffixes), None)

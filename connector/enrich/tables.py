@@ -169,7 +169,7 @@ def _name_flags(
     """Return name → flags, every parent of a key a key too, so that a walk from the right ends at the first miss.
 
     Bits 1 and 2: suffix (ICANN, private); 4, 8: wildcard below; 16, 32: exception; 64: only a node; 128: block list;
-    from bit 8: class of a special-use name; from bit 16: resolver, from 1, its lowest bit set for a suffix match.
+    from bit 8: class of a special-use name; from bit 16: resolver, from 1, its lowest bit set if names below count too.
     """
     flags: dict[str, int] = {}
 
@@ -187,9 +187,8 @@ def _name_flags(
         mark(name, classes.number(special) << SPECIAL_SHIFT)
     for name in sorted(names.block_lists):
         mark(name, BLOCK_LIST)
-    for table, suffix in ((hosts, 0), (suffixes, 1)):
-        for name, resolver in sorted(table.items()):
-            mark(name, ((resolvers.number(resolver) + 1) * 2 + suffix) << HOST_SHIFT)
+    for name, resolver in sorted({**suffixes, **hosts}.items()):
+        mark(name, ((resolvers.number(resolver) + 1) * 2 + (name in suffixes)) << HOST_SHIFT)
     return dict(sorted(flags.items()))
 
 

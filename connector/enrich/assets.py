@@ -1,0 +1,22 @@
+"""What the enrichment puts into the SIEM, for these settings."""
+
+from __future__ import annotations
+
+from connector.enrich.fields import event_properties
+from connector.enrich.pipeline import enrich_pipeline
+from connector.enrich.tables import Tables
+from connector.settings.model import Settings
+from connector.siem.assets import Assets
+from connector.siem.state import STATE_MAPPINGS
+
+
+def build_assets(settings: Settings, tables: Tables) -> Assets:
+    """Return everything that `hunts install` installs; nothing is sent."""
+    final = f"{settings.prefix}enrich"
+    return Assets(
+        pipelines={final: enrich_pipeline(tables)},
+        final_pipeline=final,
+        event_properties=event_properties(),
+        patterns=tuple(source.pattern for source in settings.sources),
+        state={settings.state(name): properties for name, properties in STATE_MAPPINGS.items()},
+    )
