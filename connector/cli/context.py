@@ -51,9 +51,13 @@ class Context:
 
 def embedded_url() -> str:
     """Return the address of the embedded engine that is running; Refused if there is none."""
-    raise Refused(
-        "no embedded engine is running: run `hunts engine start` or `hunts demo`, or set siem.url in hunts.yml"
-    )
+    from connector.embedded.background import status  # noqa: PLC0415 - only who has no siem.url needs it
+
+    node = status().node
+    if node is None:
+        steps = "run `hunts engine start` or `hunts demo`, or set siem.url in hunts.yml"
+        raise Refused(f"no embedded engine is running: {steps}")
+    return node.url
 
 
 use = click.make_pass_decorator(Context)
