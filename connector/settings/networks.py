@@ -89,7 +89,7 @@ def _one(part: Part, here: _Around, ranges: list[tuple[Part, AnyNetwork]], probl
         if outer and not any(lies_within(network, known) for known in outer):
             of = ", ".join(map(str, outer))
             problems.append(where.problem(f"is {network}, which lies outside of the network around it ({of})"))
-    cidrs = tuple(network for _, network in ranges)
+    cidrs = tuple(dict.fromkeys(network for _, network in ranges))
     return _Declared(part, Network(here.path, cidrs, here.department, here.role), ranges)
 
 

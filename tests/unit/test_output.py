@@ -189,6 +189,15 @@ def test_json_holds_nothing_a_terminal_acts_on():
     assert json.loads(out) == {"name": EVIL + "\x9b\u2028"}
 
 
+def test_notes_and_progress_go_to_stderr_and_a_bar_only_to_a_terminal(capsys):
+    output.note("loading \x1b[2Jx")
+    with output.progress() as bar:
+        bar.advance(bar.add_task("[b]events[/b]", total=2))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "loading \\x1b[2Jx\n"
+
+
 def test_there_is_one_console_and_one_way_to_print():
     """A console made elsewhere would read markup and let control characters through."""
     others = [path for path in CLI.glob("*.py") if path.name != "output.py"]

@@ -205,6 +205,11 @@ def test_what_is_no_network_is_refused(text):
         network_of(text)
 
 
+def test_a_range_written_twice_in_one_network_counts_once(read):
+    networks = "organisation: {name: Acme, cidr: [10.0.0.0/8, 10.0.0.0/8]}"
+    assert read(networks=networks).networks == (net("Acme", "10.0.0.0/8"),)
+
+
 # ---- the DNS policy
 
 
