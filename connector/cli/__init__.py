@@ -35,7 +35,9 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command("engine", "engine:engine", "Start and stop a search engine on this machine, for trying things out."),
     Command("init", "settings:init", "Write commented settings files to start from."),
+    Command("load", "load:load", "Load EVE files, plain or gzip, to try hunts on."),
     Command("settings", "settings:settings", "Check and show the settings."),
 )
 

