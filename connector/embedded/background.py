@@ -72,7 +72,7 @@ def status(data: Path | None = None, environ: Mapping[str, str] = os.environ) ->
         return _status(folder, node, "")
     if (last := folder.last()) is not None:
         return _status(folder, None, f"the one started at {last.since:%Y-%m-%d %H:%M} UTC has ended, see its log")
-    return _status(folder, None, "none was started")
+    return _status(folder, None, "no engine is running here")
 
 
 def stopped(data: Path | None = None, environ: Mapping[str, str] = os.environ) -> Status:

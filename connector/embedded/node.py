@@ -212,6 +212,12 @@ def ready(process: subprocess.Popen[bytes], start: Start, patience: float = READ
     return node
 
 
+def lasting(node: Node) -> None:
+    """Return when the node has ended."""
+    while birth_of(node.pid) == node.birth:
+        time.sleep(0.5)
+
+
 def _answering(folder: NodeFolder) -> int | None:
     """Return the port of a node whose indices can be used, or None if it is not that far."""
     try:
