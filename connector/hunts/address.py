@@ -5,7 +5,7 @@ An IPv4 address counts as its IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2), as t
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 AnyNetwork = IPv4Network | IPv6Network
 MAPPED = 0xFFFF << 32
@@ -35,6 +35,14 @@ def address_number(value: object) -> int | None:
     except ValueError:
         return None
     return int(address) | MAPPED if address.version == 4 else int(address)
+
+
+def plain_address(text: str) -> str:
+    """Return an address as the search engines print it: compressed, IPv4 where it is an IPv4-mapped one."""
+    number = address_number(text)
+    if number is None:
+        return text
+    return str(IPv4Address(number & 0xFFFFFFFF) if number >> 32 == 0xFFFF else IPv6Address(number))
 
 
 def network(text: str) -> AnyNetwork | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -48,17 +48,30 @@ class Verdict:
 @cache
 def example_settings() -> Settings:
     """Return the settings of the example organisation that cases are judged with."""
-    documents = [read_document(EXAMPLE / f"{name}.yml") for name in ("networks", "resolvers")]
-    networks, resolvers = (Part(document, (), document.value) for document in documents)
-    problems: list[Problem] = []
-    policy = approved_of(resolvers, problems), exceptions_of(resolvers, problems)
-    return Settings(networks=networks_of(networks, problems), approved=policy[0], exceptions=policy[1])
+    networks, resolvers = map(_example, ("networks", "resolvers"))
+    return _with_policy(Settings(networks=networks_of(networks, [])), resolvers)
 
 
 @cache
 def example_tables() -> Tables:
     """Return the enrichment's tables for the example organisation."""
     return build_tables(example_settings())
+
+
+def _example(name: str) -> Part:
+    """Return one of the example organisation's files."""
+    document = read_document(EXAMPLE / f"{name}.yml")
+    return Part(document, (), document.value)
+
+
+def _with_policy(settings: Settings, resolvers: Part) -> Settings:
+    """Return the settings with the resolver policy of a file in place of their own."""
+    return replace(settings, approved=approved_of(resolvers, []), exceptions=exceptions_of(resolvers, []))
+
+
+def _tables(case: Case) -> Tables:
+    """Return the enrichment's tables for a case: the example's, or those of the case's own resolver policy."""
+    return build_tables(_with_policy(example_settings(), case.resolvers)) if case.resolvers else example_tables()
 
 
 def judge(hunt: Hunt) -> tuple[Verdict, ...]:
@@ -106,7 +119,8 @@ def _numbered(value: Any, number: int) -> Any:
 
 def _differences(hunt: Hunt, case: Case) -> Iterator[str]:
     """Yield how the findings of a case differ from those expected."""
-    found = list(groups(hunt, [enrich(event, example_tables(), NOW) for event in raw_events(case)]))
+    tables = _tables(case)
+    found = list(groups(hunt, [enrich(event, tables, NOW) for event in raw_events(case)]))
     for hit in case.hits:
         fitting = [group for group in found if _fits(hit, group)]
         if fitting:

@@ -21,7 +21,9 @@ from connector.hunts.condition import Scalar
 from connector.hunts.hunt import Case, Hunt, Json, Look, Step, Threshold
 from connector.hunts.lists import Lists
 from connector.hunts.reading import Reader
+from connector.settings.load import schema
 from connector.settings.part import Part
+from connector.settings.resolvers import approved_of, exceptions_of
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 COUNT = "count"
@@ -114,7 +116,16 @@ def _case(part: Part) -> Case:
     """Return one case, its repeated events not yet written out."""
     hits: list[dict[str, Scalar | None]] = [item.value for item in part.items("hits") if isinstance(item.value, dict)]
     events: list[dict[str, Any]] = [item.value for item in part.items("events") if isinstance(item.value, dict)]
-    return Case(part.text("name") or "", tuple(hits), tuple(events), part.line)
+    policy = part.at("resolvers")
+    whole = Part(_part_document(policy), (), policy.value) if policy.value is not None else None
+    return Case(part.text("name") or "", tuple(hits), tuple(events), part.line, whole)
+
+
+def _part_document(part: Part) -> Document:
+    """Return a place of a file as a document of its own, with the lines it has in the file."""
+    depth, lines = len(part.place), part.document.lines
+    inner = {place[depth:]: line for place, line in lines.items() if place[:depth] == part.place}
+    return Document(part.value, part.document.file, inner)
 
 
 def _meaning(root: Part, hunt: Hunt) -> Iterator[Problem]:
@@ -124,6 +135,12 @@ def _meaning(root: Part, hunt: Hunt) -> Iterator[Problem]:
         yield root.at("name").problem(f"is {hunt.name!r}, but the file is {stem}.yml: they must be the same")
     if not hunt.threshold.every_event and hunt.threshold.window is None:
         yield root.at("at_least").problem("needs a window, such as 1h: how fast must it happen?")
+    for judged in hunt.cases:
+        if judged.resolvers:
+            yield from schema_problems(judged.resolvers.document, schema("resolvers"))
+            wrong: list[Problem] = []
+            approved_of(judged.resolvers, wrong), exceptions_of(judged.resolvers, wrong)
+            yield from wrong
     for case in root.items("cases"):
         for hit in case.items("hits"):
             names = hit.value if isinstance(hit.value, dict) else {}

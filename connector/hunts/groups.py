@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import product
 
 from connector.enrich.dialects import stored_name
-from connector.hunts.address import address_number, is_address_field
+from connector.hunts.address import address_number, is_address_field, plain_address
 from connector.hunts.condition import Scalar, scalar_text
 from connector.hunts.hunt import Hunt, Threshold
 from connector.hunts.predicate import Event, predicate, values
@@ -44,14 +44,13 @@ def groups(hunt: Hunt, events: Iterable[Event], dialect: Dialect = "eve") -> tup
 
 def reaches(threshold: Threshold, events: Iterable[Event], dialect: Dialect = "eve") -> bool:
     """Return whether the events are enough, within any span of the threshold's window."""
-    name = stored_name(threshold.field, dialect) if threshold.field else None
     timed = sorted(((event_time(event), event) for event in events), key=lambda pair: pair[0])
     seen: Counter[Scalar] = Counter()
     oldest = 0
     for index, (time, event) in enumerate(timed):
-        seen.update(_counted(event, name, index))
+        seen.update(_counted(event, threshold.field, index, dialect))
         while threshold.window and time - timed[oldest][0] > threshold.window:
-            seen.subtract(_counted(timed[oldest][1], name, oldest))
+            seen.subtract(_counted(timed[oldest][1], threshold.field, oldest, dialect))
             oldest += 1
         if sum(count > 0 for count in seen.values()) >= threshold.n:
             return True
@@ -81,15 +80,18 @@ def _keys(hunt: Hunt, event: Event, dialect: Dialect) -> Iterator[Key]:
     """Yield the groups an event belongs to: one for each combination of the values of the fields."""
     columns: list[list[Scalar | None]] = []
     for field in hunt.group_by:
-        columns.append([*_scalars(event, stored_name(field, dialect))] or [None])
+        columns.append([*_scalars(event, field, dialect)] or [None])
     yield from product(*columns)
 
 
-def _scalars(event: Event, name: str) -> list[Scalar]:
-    """Return the values of a field that can be grouped by, each once."""
-    return list(dict.fromkeys(v for v in values(event, name) if isinstance(v, str | int | float)))
+def _scalars(event: Event, field: str, dialect: Dialect) -> list[Scalar]:
+    """Return the values of a field that can be grouped by, each once; addresses as the search engines print them."""
+    found = (v for v in values(event, stored_name(field, dialect)) if isinstance(v, str | int | float))
+    if is_address_field(field):
+        found = (plain_address(str(value)) for value in found)
+    return list(dict.fromkeys(found))
 
 
-def _counted(event: Event, name: str | None, index: int) -> list[Scalar]:
+def _counted(event: Event, field: str | None, index: int, dialect: Dialect) -> list[Scalar]:
     """Return what an event adds to the count: its values of the field, or itself."""
-    return [index] if name is None else _scalars(event, name)
+    return [index] if field is None else _scalars(event, field, dialect)

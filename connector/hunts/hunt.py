@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from connector.hunts.condition import All, Condition, Equals, Scalar
+from connector.settings.part import Part
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
 Kind = Literal["policy", "compromise"]
@@ -63,13 +64,15 @@ class Step:
 class Case:
     """A proof: raw events, and the findings expected of them; no finding makes it a near miss.
 
-    An expected finding names values of `group_by` fields and, as `count`, the number of its events.
+    An expected finding names values of `group_by` fields and, as `count`, the number of its events. `resolvers` is a
+    resolver policy in the form of resolvers.yml, in place of the example organisation's.
     """
 
     name: str
     hits: tuple[Mapping[str, Scalar | None], ...]
     events: tuple[Json, ...]
     line: int
+    resolvers: Part | None = None
 
 
 @dataclass(frozen=True)
