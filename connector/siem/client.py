@@ -139,7 +139,7 @@ class Siem:
         key = self.product.pit_key
         path = f"/{quote(index, safe=',*-')}/{self.product.pit}"
         pit = self.call("POST", path, keep_alive=KEEP, ignore_unavailable=True)[key]
-        request = {**body, "size": page, "sort": [*body.get("sort", []), self._tie_break], "track_total_hits": False}
+        request = {**body, "size": page, "sort": [*body.get("sort", []), *self._tie_break], "track_total_hits": False}
         try:
             while True:
                 answer = self.call("POST", "/_search", {**request, "pit": {"id": pit, "keep_alive": KEEP}}, **WHOLE)
@@ -153,10 +153,14 @@ class Siem:
             self.call("DELETE", f"/{self.product.pit_close}", {key: [pit] if key == "pit_id" else pit})
 
     @property
-    def _tie_break(self) -> Json:
-        """Return the last sort key: `_shard_doc` where there is one (OpenSearch 3.3, Elasticsearch 7.12), or `_id`."""
+    def _tie_break(self) -> list[Json]:
+        """Return the last sort keys, which make every hit's place its own.
+
+        `_shard_doc` where there is one (OpenSearch 3.3, Elasticsearch 7.12), or `_id`; under the index, because both
+        repeat from index to index (OpenSearch 3.8 loses hits at the page's end without it).
+        """
         since = (3, 3) if self.product.name == "OpenSearch" else (7, 12)
-        return {"_shard_doc": "asc"} if self.product.version >= since else {"_id": "asc"}
+        return [{"_index": "asc"}, {"_shard_doc" if self.product.version >= since else "_id": "asc"}]
 
     def _scroll(self, index: str, body: Json, page: int) -> Iterator[Json]:
         """Page with a scroll, where there is no point in time."""
