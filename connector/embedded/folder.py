@@ -18,7 +18,7 @@ from typing import Any
 from connector.embedded.account import Account
 from connector.embedded.places import make_folder, writing_below
 from connector.embedded.process import birth_of
-from connector.embedded.products import Distribution
+from connector.embedded.products import DISTRIBUTIONS, Distribution
 from connector.errors import EngineError
 
 MARK = "README.txt"
@@ -70,6 +70,7 @@ class NodeFolder:
     def prepare(self, engine: Distribution, port: int, account: Account | None) -> None:
         """Make the folder ready for a start on that port (0: any); EngineError if it is full or somebody else's."""
         self.claim()
+        self._refuse_data_of_another(engine)
         with writing_below(self.path):
             for folder in (self.config, self.indices, self.logs, self.tmp):
                 folder.mkdir(exist_ok=True)
@@ -91,6 +92,15 @@ class NodeFolder:
                     "choose another folder with --data"
                 )
             (self.path / MARK).write_text(MARK_TEXT, "utf-8")
+
+    def _refuse_data_of_another(self, engine: Distribution) -> None:
+        """Raise EngineError if another product's node was here: neither can read the other's data."""
+        for other in DISTRIBUTIONS.values():
+            if other.config_file != engine.config_file and (self.config / other.config_file).exists():
+                raise EngineError(
+                    f"{self.path} has the data of {other.title}, which {engine.title} cannot read: "
+                    "choose another folder with --data"
+                )
 
     def _configuration(self, engine: Distribution, port: int) -> Iterator[tuple[str, str]]:
         """Yield name and text of each configuration file; JSON is YAML, and quotes every path right."""

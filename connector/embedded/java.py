@@ -75,7 +75,7 @@ def _programs(environ: Mapping[str, str], usual: Sequence[str], cache: Path, acc
     for pattern in usual:
         found += sorted(Path("/").glob(pattern.removeprefix("/")))
     seen: set[Path] = set()
-    for program in (path.resolve() for path in found if path.is_file()):
+    for program in (path.resolve() for path in found if os.access(path, os.X_OK)):
         if program not in seen:
             seen.add(program)
             yield program
