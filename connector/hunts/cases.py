@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from connector.documents import read_document
 from connector.enrich.reference import enrich
 from connector.enrich.tables import Tables, build_tables
 from connector.errors import Problem
@@ -21,10 +20,8 @@ from connector.hunts.condition import query_only
 from connector.hunts.format import COUNT, duration
 from connector.hunts.groups import Group, event_time, groups, same_value
 from connector.hunts.hunt import Case, Hunt, Json
-from connector.settings.load import EXAMPLE
+from connector.settings.load import EXAMPLE, load_settings
 from connector.settings.model import Settings
-from connector.settings.networks import networks_of
-from connector.settings.part import Part
 from connector.settings.resolvers import approved_of, exceptions_of
 
 NOW = datetime(2026, 11, 3, tzinfo=UTC)
@@ -48,8 +45,7 @@ class Verdict:
 @cache
 def example_settings() -> Settings:
     """Return the settings of the example organisation that cases are judged with."""
-    networks, resolvers = map(_example, ("networks", "resolvers"))
-    return _with_policy(Settings(networks=networks_of(networks, [])), resolvers)
+    return load_settings(EXAMPLE / "hunts.yml", {})
 
 
 @cache
@@ -58,20 +54,12 @@ def example_tables() -> Tables:
     return build_tables(example_settings())
 
 
-def _example(name: str) -> Part:
-    """Return one of the example organisation's files."""
-    document = read_document(EXAMPLE / f"{name}.yml")
-    return Part(document, (), document.value)
-
-
-def _with_policy(settings: Settings, resolvers: Part) -> Settings:
-    """Return the settings with the resolver policy of a file in place of their own."""
-    return replace(settings, approved=approved_of(resolvers, []), exceptions=exceptions_of(resolvers, []))
-
-
 def _tables(case: Case) -> Tables:
     """Return the enrichment's tables for a case: the example's, or those of the case's own resolver policy."""
-    return build_tables(_with_policy(example_settings(), case.resolvers)) if case.resolvers else example_tables()
+    if case.resolvers is None:
+        return example_tables()
+    approved, exceptions = approved_of(case.resolvers, []), exceptions_of(case.resolvers, [])
+    return build_tables(replace(example_settings(), approved=approved, exceptions=exceptions))
 
 
 def judge(hunt: Hunt) -> tuple[Verdict, ...]:
@@ -81,12 +69,12 @@ def judge(hunt: Hunt) -> tuple[Verdict, ...]:
     return tuple(Verdict(hunt.name, case.name, tuple(_differences(hunt, case))) for case in hunt.cases)
 
 
-def case_problems(hunt: Hunt) -> list[Problem]:
-    """Return a problem for each difference, at the line of its case."""
+def case_problems(hunt: Hunt, verdicts: Iterable[Verdict]) -> list[Problem]:
+    """Return a problem for each difference in the verdicts on a hunt's cases, at the line of the case."""
     lines = {case.name: case.line for case in hunt.cases}
     return [
         Problem(hunt.file, lines[verdict.case], f"case {verdict.case!r} {difference}")
-        for verdict in judge(hunt)
+        for verdict in verdicts
         for difference in verdict.differences
     ]
 

@@ -12,22 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.content import content_folder
-from connector.documents import Document, in_order, read_document
+from connector.documents import in_order, read_document
 from connector.errors import ContentError, Problem, Refused
 from connector.hunts.format import read_hunt
 from connector.hunts.hunt import Hunt
 from connector.hunts.lists import Lists, policy_lists, read_lists
+from connector.hunts.source import Source
 from connector.settings.model import Settings
 
 LISTS = "lists"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A hunt and the document it was read from."""
-
-    hunt: Hunt
-    document: Document
 
 
 @dataclass(frozen=True)
