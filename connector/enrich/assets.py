@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connector.enrich.fields import event_properties
-from connector.enrich.pipeline import enrich_pipeline
+from connector.enrich.pipeline import enrich_pipelines
 from connector.enrich.tables import Tables
 from connector.settings.model import Settings
 from connector.siem.assets import Assets
@@ -12,11 +12,12 @@ from connector.siem.state import STATE_MAPPINGS
 
 def build_assets(settings: Settings, tables: Tables) -> Assets:
     """Return everything that `hunts install` installs; nothing is sent."""
-    final = f"{settings.prefix}enrich"
     return Assets(
-        pipelines={final: enrich_pipeline(tables)},
-        final_pipeline=final,
+        pipelines=enrich_pipelines(tables, settings.prefix),
+        final_pipeline=f"{settings.prefix}enrich",
         event_properties=event_properties(),
         patterns=tuple(source.pattern for source in settings.sources),
         state={settings.state(name): properties for name, properties in STATE_MAPPINGS.items()},
+        prefix=settings.prefix,
+        enriched=tables.enriched,
     )

@@ -1,4 +1,9 @@
-"""The ingest pipeline: the script of the content folder with its tables, and the mapping of the fields it writes."""
+"""The ingest pipelines: the script of the content folder with its tables, and around it what keeps every event.
+
+`<prefix>enrich` is the final pipeline. It runs `<prefix>enrich-script`, the one script; what that cannot read goes the
+long way round: OpenSearch copies an event before a script sees it and cannot copy a whole number of more than 64 bits,
+which SMB session ids are, so the known ones become text and the script has a second try.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,35 @@ from pathlib import Path
 from typing import Any
 
 from connector.content import content_folder
-from connector.enrich.sides import IN_FLOW_ORDER
 from connector.enrich.resolvers import RESOLVER_KINDS
+from connector.enrich.sides import IN_FLOW_ORDER
 from connector.enrich.tables import Tables
 
-# the public limits of newer Elasticsearch: a script of 64 KB, a cluster-state document of 1 MiB
+# newer Elasticsearch refuses a script over 64 KiB and a pipeline over 1 MiB
 MAX_SOURCE = 30_000
 MAX_PIPELINE = 900_000
 NEEDLESS_BLANK = re.compile(r" *([-+*/%=<>!&|?:;,(){}\[\]]) *")
+WIDE_NUMBERS = ("smb.session_id", "suricata.eve.smb.session_id")
+WIDE_POINTS = ("dnp3.application.objects", "suricata.eve.dnp3.application.objects")
+
+
+def enrich_pipelines(tables: Tables, prefix: str) -> dict[str, dict[str, Any]]:
+    """Return name → body of the pipelines; `<prefix>enrich` is the one that event indices run last."""
+    inner = f"{prefix}enrich-script"
+    again = {"pipeline": {"name": inner, "tag": "again", "on_failure": _kept_as_it_was(tables)}}
+    first = {"pipeline": {"name": inner, "tag": "enrich", "on_failure": [*_wide_numbers_as_text(), again]}}
+    title = f"guided-hunts: names, networks, resolver policy ({tables.enriched})"
+    return {
+        inner: {"description": title, "processors": [{"script": enrich_script(tables)}]},
+        f"{prefix}enrich": {"description": title, "processors": [first]},
+    }
+
+
+def enrich_script(tables: Tables) -> dict[str, Any]:
+    """Return the script processor with its tables."""
+    sets = {"in_flow_order": IN_FLOW_ORDER, "resolver_kinds": RESOLVER_KINDS}
+    kinds = {name: dict.fromkeys(sorted(words), True) for name, words in sets.items()}
+    return {"lang": "painless", "source": script_source(), "params": {**tables.params, **kinds}}
 
 
 def script_source(folder: Path | None = None) -> str:
@@ -28,31 +54,26 @@ def script_source(folder: Path | None = None) -> str:
     return "".join(part if part.startswith('"') else NEEDLESS_BLANK.sub(r"\1", part) for part in parts)
 
 
-def enrich_pipeline(tables: Tables) -> dict[str, Any]:
-    """Return the body of the final pipeline.
-
-    A failure of the script leaves the event as it was, plus `hunt.error` and the time it came, so that passes see it.
-    """
-    params = {
-        **tables.params,
-        "in_flow_order": sorted(IN_FLOW_ORDER),
-        "resolver_kinds": sorted(RESOLVER_KINDS),
-    }
-    script = {"lang": "painless", "source": script_source(), "params": params}
-    return {
-        "description": f"guided-hunts: names, networks, resolver policy ({tables.enriched})",
-        "processors": [{"script": {**script, "tag": "enrich", "on_failure": [_keep_failed(tables)]}}],
-    }
+def _wide_numbers_as_text() -> list[dict[str, Any]]:
+    """Return the processors that make text of the numbers known to need more than 64 bits."""
+    point = {"convert": {"field": "_ingest._value.value", "type": "string", "ignore_missing": True}}
+    points = {"foreach": {"field": "_ingest._value.points", "ignore_missing": True, "processor": point}}
+    plain = [_forgiving("convert", field=field, type="string") for field in WIDE_NUMBERS]
+    return plain + [_forgiving("foreach", field=field, processor=points) for field in WIDE_POINTS]
 
 
-def _keep_failed(tables: Tables) -> dict[str, Any]:
-    """Return the processor that marks an event the script could not read."""
-    source = (
-        "Object old = ctx.get('hunt'); Map hunt = old instanceof Map ? (Map) old : new HashMap();"
-        "if (hunt.get('ingested') == null) { hunt.put('ingested', System.currentTimeMillis()); }"
-        "hunt.put('enriched', params.enriched); hunt.put('error', ['the enrichment script failed']); ctx.put('hunt', hunt);"
-    )
-    return {"script": {"lang": "painless", "source": source, "params": {"enriched": tables.enriched}}}
+def _forgiving(kind: str, **options: Any) -> dict[str, Any]:
+    """Return a processor that leaves the event alone where it does not fit."""
+    return {kind: {**options, "ignore_missing": True, "ignore_failure": True}}
+
+
+def _kept_as_it_was(tables: Tables) -> list[dict[str, Any]]:
+    """Return the processors that mark an event the script cannot read; it has a time of arrival, so passes see it."""
+    reason = "not enriched: {{ _ingest.on_failure_message }}"
+    fields = {"hunt.error": reason, "hunt.enriched": tables.enriched}
+    marks = [{"set": {"field": field, "value": value, "ignore_failure": True}} for field, value in fields.items()]
+    arrival = {"field": "hunt.ingested", "value": "{{ _ingest.timestamp }}", "override": False, "ignore_failure": True}
+    return [*marks, {"set": arrival}]
 
 
 def pipeline_size(pipeline: Mapping[str, Any]) -> int:

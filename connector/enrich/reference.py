@@ -7,7 +7,7 @@ say; no JSON object makes it raise. Will not: be fast: it is for cases, tests an
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ def enrich(event: Json, tables: Tables, now: datetime) -> dict[str, Any]:
     """Return a copy of an EVE event (either dialect) with every field of ours; `now` is its first time in the SIEM."""
     out = copy.deepcopy(dict(event))
     unreadable = _move_aside(out)
+    tag = _move_tag(out)
     seen = read_event(out)
     dns = read_dns(seen, tables.addresses)
     named_by, name_text = _name_of(seen, dns)
@@ -51,8 +52,13 @@ def enrich(event: Json, tables: Tables, now: datetime) -> dict[str, Any]:
         judged = Seen(about[id(client)], known, server, name, named_by, dns is not None, day)
         if (resolver := resolver_of(seen, judged, tables)) is not None:
             hunt["resolver"] = _resolver_fields(resolver, server)
-    _write(out, seen, name, named_by, about, tables)
-    errors = [f"{key} is not an object" for key in unreadable] + seen.unreadable
+    _write_host(out, seen, name, named_by, tables)
+    _write_networks(out, (("src", about[id(seen.src)]), ("dest", about[id(seen.dest)])))
+    _write_alert_ends(out, seen, tables)
+    errors = (
+        [f"{key} is not an object" for key in unreadable] + [f"{key} is an object" for key in tag] + seen.unreadable
+    )
+    unreadable |= tag
     if errors:
         hunt["error"] = errors
     if unreadable:
@@ -68,10 +74,15 @@ def _move_aside(out: dict[str, Any]) -> dict[str, Any]:
         inner = out.get(holder)
         if isinstance(inner, dict) and not _is_object(inner.get(key), False):
             moved[f"{holder}.{key}"] = inner.pop(key)
+    return moved
+
+
+def _move_tag(out: dict[str, Any]) -> dict[str, Any]:
+    """Take an alert's tag that is an object out of the event, as our mapping holds words there."""
     alert = out.get("alert")
     if isinstance(alert, dict) and isinstance(alert.get("tag"), dict):
-        moved["alert.tag"] = alert.pop("tag")
-    return moved
+        return {"alert.tag": alert.pop("tag")}
+    return {}
 
 
 def _is_object(value: Any, lists: bool) -> bool:
@@ -171,34 +182,28 @@ def _resolver_fields(resolver: Resolver, server: End) -> dict[str, Any]:
     )
 
 
-def _write(
-    out: dict[str, Any],
-    seen: Event,
-    name: Name | None,
-    named_by: str | None,
-    about: Mapping[int, Address | None],
-    tables: Tables,
-) -> None:
-    """Write the fields that other screens read: hostname_info, http_refer_info, net_info."""
+def _write_host(out: dict[str, Any], seen: Event, name: Name | None, named_by: str | None, tables: Tables) -> None:
+    """Write `hostname_info` and, of a request, `http.http_refer_info`."""
     info = host_fields(name) if name is not None else {}
-    http = seen.objects.get("http")
-    if http is not None:
+    if "http" in seen.objects:
         if named_by == "http":
-            info |= url_fields("http", text(http, "hostname") or _http_host(seen), _http_url(seen))
-        if refer := refer_fields(_http_refer(seen), tables):
-            out.setdefault("http", {})
-            if isinstance(out["http"], dict):
-                out["http"]["http_refer_info"] = refer
+            info |= url_fields("http", _http_host(seen), _http_url(seen))
+        refer = refer_fields(_http_refer(seen), tables)
+        holder = out.setdefault("http", {}) if refer else None
+        if isinstance(holder, dict):
+            holder["http_refer_info"] = refer
     if info:
         out["hostname_info"] = info
+
+
+def _write_networks(out: dict[str, Any], ends: Iterable[tuple[str, Address | None]]) -> None:
+    """Write `net_info` of both ends."""
     net: dict[str, Any] = {}
-    for side, end in (("src", seen.src), ("dest", seen.dest)):
-        known = about[id(end)]
+    for side, known in ends:
         if known is not None and known.path:
             net |= {side: list(known.path), f"{side}_agg": path_text(known.path)}
     if net:
         out["net_info"] = net
-    _write_alert_ends(out, seen, tables)
 
 
 def _write_alert_ends(out: dict[str, Any], seen: Event, tables: Tables) -> None:
