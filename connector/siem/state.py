@@ -11,7 +11,9 @@ KEYWORD = {"type": "keyword", "ignore_above": 8191}
 DATE = {"type": "date"}
 LONG = {"type": "long"}
 TEXT = {"type": "text"}
+BOOLEAN = {"type": "boolean"}
 STORED: dict[str, Any] = {"type": "object", "enabled": False}
+HUNT = {"properties": {name: KEYWORD for name in ("id", "name", "title")}}
 
 STATE_MAPPINGS: dict[str, dict[str, Any]] = {
     "findings": {
@@ -38,24 +40,37 @@ STATE_MAPPINGS: dict[str, dict[str, Any]] = {
         "errors": {"properties": {"hunt": KEYWORD, "error": TEXT}},
     },
     "state": {"kind": KEYWORD, "watermark": DATE, "task": KEYWORD, "updated": DATE, "value": STORED},
-    "tag-rules": {"hunt": KEYWORD, "tag": KEYWORD, "by": KEYWORD, "made": DATE, "comment": TEXT, "rule": STORED},
+    "tag-rules": {
+        "hunt": HUNT,
+        "tag": KEYWORD,
+        "status": KEYWORD,
+        "by": KEYWORD,
+        "made": DATE,
+        "comment": TEXT,
+        "rule": STORED,
+        "history": STORED,
+    },
     "declarations": {
-        "hunt": {"properties": {"id": KEYWORD, "name": KEYWORD, "title": KEYWORD}},
+        "hunts": HUNT,
         "kind": KEYWORD,
         "threat": KEYWORD,
         "phase": KEYWORD,
-        "asset": {"properties": {"field": KEYWORD, "value": KEYWORD}},
+        "asset": {"properties": {"field": KEYWORD, "value": KEYWORD, "department": KEYWORD}},
         "status": KEYWORD,
         "explanation": TEXT,
         "first": DATE,
         "last": DATE,
         "made": DATE,
+        "updated": DATE,
         "by": KEYWORD,
         "count": LONG,
         "evidence": STORED,
+        "history": STORED,
+        "pending": BOOLEAN,
     },
     "outbox": {
         "declaration": KEYWORD,
+        "event": KEYWORD,
         "receiver": KEYWORD,
         "status": KEYWORD,
         "made": DATE,
