@@ -103,7 +103,10 @@ def run(url: str, way: str, made: list[bytes], events: int) -> float:
     requests.post(f"{url}/bench-*/_refresh")
     stored = requests.get(f"{url}/bench-*/_count").json()["count"]
     size = requests.get(f"{url}/bench-*/_stats/store").json()["_all"]["primaries"]["store"]["size_in_bytes"]
-    print(f"{way:10} {events / took:8.0f} events/s  stored {stored} of {events}, refused {sum(refused)}, {size / 1e6:.0f} MB", flush=True)
+    print(
+        f"{way:10} {events / took:8.0f} events/s  stored {stored} of {events}, refused {sum(refused)}, {size / 1e6:.0f} MB",
+        flush=True,
+    )
     return events / took
 
 
@@ -131,7 +134,9 @@ def measure(url: str, rounds: int, limit: int) -> None:
         before = before if number else script_time(url)
     medians = {way: statistics.median(values[1:]) for way, values in rates.items()}
     for way, rate in medians.items():
-        print(f"{way:10} median {rate:8.0f} events/s = {rate / medians['plain']:.3f} of plain, {rate / medians['one field']:.3f} of one field")
+        print(
+            f"{way:10} median {rate:8.0f} events/s = {rate / medians['plain']:.3f} of plain, {rate / medians['one field']:.3f} of one field"
+        )
     took, count = script_time(url)
     print(f"script {(took - before[0]) * 1000 / (count - before[1]):.2f} µs an event by the engine's counter")
     requests.delete(f"{url}/bench-*")
