@@ -15,7 +15,8 @@ class Assets:
 
     `pipelines`: ingest pipelines by name, `final_pipeline` is the one every event index must run last.
     `event_properties`: the mapping properties of our fields, for event indices (merged into theirs, never replacing).
-    `patterns`: index patterns of the event indices. `state`: our own indices by full name, with their mapping.
+    `patterns`: index patterns of the event indices. `state`: our own indices by full name, with the properties of their
+    mapping. `prefix` begins every name of ours; `enriched` is what `hunt.enriched` says of an up-to-date event.
     """
 
     pipelines: Mapping[str, Json]
@@ -23,3 +24,5 @@ class Assets:
     event_properties: Json
     patterns: tuple[str, ...]
     state: Mapping[str, Json]
+    prefix: str
+    enriched: str

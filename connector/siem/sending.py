@@ -93,12 +93,17 @@ def _create(siem: Siem, documents: Sequence[Placed]) -> dict[int, Refusal]:
     for attempt in stamina.retry_context(on=Overloaded, attempts=10, timeout=180, wait_initial=0.5, wait_max=20):
         with attempt:
             answers = siem.bulk(b"".join(_lines(document) for _, document in left), filter_path=ANSWER) if left else []
-            final = {left[r.position][0]: r for r in answers if r.status not in BUSY}
-            left = [left[r.position] for r in answers if r.status in BUSY]
+            final = {left[r.position][0]: r for r in answers if not _is_busy(r)}
+            left = [left[r.position] for r in answers if _is_busy(r)]
             refused |= final
             if left:
                 raise Overloaded(f"the engine has no capacity for {len(left)} of {len(documents)} documents")
     return refused
+
+
+def _is_busy(refusal: Refusal) -> bool:
+    """Tell whether the same document may be taken later; a blocked index says 429 too and is not."""
+    return refusal.status in BUSY and not NOT_THE_EVENT.search(refusal.reason)
 
 
 def _lines(document: Placed) -> bytes:
