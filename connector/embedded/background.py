@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from connector.embedded.account import unprivileged_account
 from connector.embedded.download import Progress, no_progress
 from connector.embedded.folder import Node, NodeFolder
-from connector.embedded.node import HEAP, detached, prepared, ready
+from connector.embedded.node import HEAP, check_folder, detached, prepared, ready
 from connector.embedded.places import alone_in, data_folder
 from connector.embedded.process import end
 from connector.embedded.products import DEFAULT
@@ -48,6 +49,7 @@ def started(
     EngineError if it cannot be fetched or started, or if another one runs in the folder.
     """
     folder = NodeFolder(data or data_folder(environ))
+    check_folder(folder, unprivileged_account())
     folder.claim()
     with alone_in(folder.path):
         present = folder.running()
@@ -56,6 +58,7 @@ def started(
         start = prepared(folder, port=port, heap=heap, distribution=distribution, progress=progress, environ=environ)
         process = detached(start)
         try:
+            folder.remember(process.pid, start.engine)
             node = ready(process, start)
         except BaseException:
             process.kill()
@@ -70,6 +73,8 @@ def status(data: Path | None = None, environ: Mapping[str, str] = os.environ) ->
     node = folder.running()
     if node is not None:
         return _status(folder, node, "")
+    if (alive := folder.alive()) is not None:
+        return _status(folder, None, f"one is starting, or hangs: process {alive.pid}")
     if (last := folder.last()) is not None:
         return _status(folder, None, f"the one started at {last.since:%Y-%m-%d %H:%M} UTC has ended, see its log")
     return _status(folder, None, "no engine is running here")
@@ -78,11 +83,11 @@ def status(data: Path | None = None, environ: Mapping[str, str] = os.environ) ->
 def stopped(data: Path | None = None, environ: Mapping[str, str] = os.environ) -> Status:
     """Stop the node in the folder and return the status after it; EngineError if it does not end or is not ours."""
     folder = NodeFolder(data or data_folder(environ))
-    node = folder.running()
-    if node is None:
+    alive = folder.alive()
+    if alive is None:
         remark = status(data, environ).remark
     else:
-        end(node.pid, node.birth, STOP_SECONDS)
+        end(alive.pid, alive.birth, STOP_SECONDS)
         remark = "stopped"
     try:
         folder.forget()

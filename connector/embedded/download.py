@@ -19,7 +19,7 @@ import requests
 import stamina
 
 from connector.embedded.lock import LockedFile
-from connector.embedded.places import writing_below
+from connector.embedded.places import check_room, writing_below
 from connector.errors import EngineError
 
 # called with bytes done and bytes in all
@@ -29,7 +29,6 @@ ATTEMPTS = 4
 TIMEOUT_SECONDS = 30
 CHUNK = 1 << 16
 PARTIAL = ".partial"
-MARGIN = 16 << 20
 BUSY = (429, 500, 502, 503, 504)
 
 
@@ -54,9 +53,9 @@ def fetched(
     partial = folder / PARTIAL
     with writing_below(folder):
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
         total = sum(file.size for file in missing)
-        check_room(folder, total)
+        check_room(folder, total, "XDG_CACHE_HOME")
+        partial.mkdir(parents=True)
         try:
             _fetch_all(missing, _Download(folder, bases, total, progress))
         finally:
@@ -89,16 +88,6 @@ def path_of(artifact: str, packaging: str = "jar") -> str:
     """Return where an artifact (`group:id:version[:classifier]`) lies in a repository of Maven's layout."""
     group, name, version, *classifier = artifact.split(":")
     return f"{group.replace('.', '/')}/{name}/{version}/{'-'.join([name, version, *classifier])}.{packaging}"
-
-
-def check_room(folder: Path, needed: int) -> None:
-    """Raise EngineError if the folder's disk has no room for that many bytes."""
-    free = shutil.disk_usage(folder).free
-    if free < needed + MARGIN:
-        raise EngineError(
-            f"disk full: {needed >> 20} MB are needed in {folder} and {free >> 20} MB are free: "
-            "free some space or choose another disk with XDG_CACHE_HOME"
-        )
 
 
 def _fetch_all(files: Sequence[LockedFile], download: _Download) -> None:

@@ -10,13 +10,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from connector.embedded.account import Account
-from connector.embedded.places import make_folder, writing_below
+from connector.embedded.places import check_room, make_folder, writing_below
 from connector.embedded.process import birth_of
 from connector.embedded.products import DISTRIBUTIONS, Distribution
 from connector.errors import EngineError
@@ -25,8 +24,11 @@ MARK = "README.txt"
 MARK_TEXT = """This folder belongs to a search engine that guided-hunts started. When none is running in it
 (`hunts engine status --data FOLDER`) it can be removed; its events and findings go with it.
 """
+LOOPBACK = "127.0.0.1"
 # what the engine writes in, so what its account has to own
 WRITTEN = ("config", "indices", "logs", "tmp")
+# what an engine with no events in it writes before it is of use
+ROOM = 48 << 20
 # beginnings of log lines that tell nobody anything: stack frames, and a log file that is not written
 SILENT = ("at ", "... ", "For complete error details")
 LOGGING = """status = error
@@ -41,16 +43,22 @@ EVERYTHING_PERMITTED = "grant { permission java.security.AllPermission; };\n"
 
 
 @dataclass(frozen=True)
-class Node:
-    """A node that runs: where it answers, its process (the supervisor's, if it has one), and its folder.
+class Started:
+    """A process that was started: its number (the supervisor's, if it has one), its birth (`birth_of`), its engine."""
 
-    `birth` is the process's beginning as `birth_of` tells it, `since` the same for people.
-    """
+    pid: int
+    birth: str
+    engine: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that runs: where it answers, its process and its folder."""
 
     url: str
     port: int
     pid: int
-    birth: str
     engine: str
     folder: Path
     since: datetime
@@ -71,6 +79,7 @@ class NodeFolder:
         """Make the folder ready for a start on that port (0: any); EngineError if it is full or somebody else's."""
         self.claim()
         self._refuse_data_of_another(engine)
+        check_room(self.path, ROOM, "--data")
         with writing_below(self.path):
             for folder in (self.config, self.indices, self.logs, self.tmp):
                 folder.mkdir(exist_ok=True)
@@ -109,7 +118,7 @@ class NodeFolder:
             "node.name": "guided-hunts",
             "path.data": str(self.indices),
             "path.logs": str(self.logs),
-            "network.host": "127.0.0.1",
+            "network.host": LOOPBACK,
             "http.port": port,
             "transport.port": 0,
             "discovery.type": "single-node",
@@ -127,24 +136,43 @@ class NodeFolder:
             for path in (top, *top.rglob("*")):
                 os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
-    def running(self) -> Node | None:
-        """Return the node that runs in the folder, or None: none was started, or the one that was has ended."""
-        node = self.last()
-        return node if node is not None and birth_of(node.pid) == node.birth else None
+    def remember(self, pid: int, engine: Distribution) -> None:
+        """Write down which process was started here, before it is of use to anybody, so that it is never lost."""
+        state = {
+            "pid": pid,
+            "birth": birth_of(pid) or "",
+            "engine": engine.name,
+            "since": datetime.now(UTC).isoformat(),
+        }
+        with writing_below(self.path):
+            _replace(self._state, json.dumps(state, indent=1) + "\n")
 
-    def last(self) -> Node | None:
-        """Return the node that was started here last and not stopped, whether it runs or has died."""
+    def last(self) -> Started | None:
+        """Return what was started here last and not stopped, whether it runs or has died."""
         try:
             state = json.loads(self._state.read_text("utf-8"))
         except FileNotFoundError:
             return None
-        return Node(**{**state, "folder": Path(state["folder"]), "since": datetime.fromisoformat(state["since"])})
+        return Started(**{**state, "since": datetime.fromisoformat(state["since"])})
 
-    def remember(self, node: Node) -> None:
-        """Write down which node runs here."""
-        state: dict[str, Any] = asdict(node) | {"folder": str(node.folder), "since": node.since.isoformat()}
-        with writing_below(self.path):
-            _replace(self._state, json.dumps(state, indent=1) + "\n")
+    def alive(self) -> Started | None:
+        """Return the process that runs in the folder, or None: none was started, or the one that was has ended."""
+        last = self.last()
+        return last if last is not None and birth_of(last.pid) == last.birth else None
+
+    def running(self) -> Node | None:
+        """Return the node that runs in the folder, or None if there is none or it does not listen yet."""
+        alive, port = self.alive(), self.port()
+        if alive is None or port is None:
+            return None
+        return Node(f"http://{LOOPBACK}:{port}", port, alive.pid, alive.engine, self.path, alive.since)
+
+    def port(self) -> int | None:
+        """Return the port the engine says it listens on, or None if it has not said it."""
+        try:
+            return int(self.ports.read_text("ascii").splitlines()[0].rpartition(":")[2])
+        except (OSError, IndexError, ValueError):
+            return None
 
     def forget(self) -> None:
         """Remove the state file, as nothing runs here any more; a folder that is gone is fine."""

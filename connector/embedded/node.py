@@ -19,20 +19,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.embedded.account import Account, check_reachable, unprivileged_account
 from connector.embedded.assemble import assembled
 from connector.embedded.download import Progress, no_progress
-from connector.embedded.folder import Node, NodeFolder
+from connector.embedded.folder import LOOPBACK, Node, NodeFolder
 from connector.embedded.java import java_for
 from connector.embedded.places import alone_in, cache_folder
-from connector.embedded.process import birth_of
 from connector.embedded.products import DEFAULT, Distribution, distribution_named
 from connector.errors import EngineError
 
-LOOPBACK = "127.0.0.1"
 HEAP = "1g"
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.05
@@ -73,6 +70,7 @@ def running_node(
         start = prepared(folder, port=port, heap=heap, distribution=distribution, progress=progress, environ=environ)
         process = _supervised(start, temporary=data is None)
         try:
+            folder.remember(process.pid, start.engine)
             yield ready(process, start)
         finally:
             _stop(process)
@@ -96,13 +94,13 @@ def prepared(
     engine, account, cache = distribution_named(distribution), unprivileged_account(), cache_folder(environ)
     check_heap(heap)
     check_port(port)
-    if (present := folder.running()) is not None:
+    if (present := folder.alive()) is not None:
         raise EngineError(
-            f"{present.engine} runs already in {folder.path}, at {present.url}: stop it with `hunts engine stop`, "
-            "or choose another folder with --data"
+            f"{present.engine} runs already in {folder.path} (process {present.pid}): "
+            "stop it with `hunts engine stop`, or choose another folder with --data"
         )
     check_reachable(cache / engine.name, account, "set XDG_CACHE_HOME to a folder that is open to it, as /var/cache")
-    check_reachable(folder.indices, account, "choose a folder that is open to it with --data, as one in /var/lib")
+    check_folder(folder, account)
     with alone_in(cache):
         java = java_for(engine, cache, account, environ)
         home = assembled(engine, cache, progress)
@@ -119,6 +117,11 @@ def command(engine: Distribution, java: Path, home: Path, folder: NodeFolder, he
         *(f"-Djava.io.tmpdir={folder.tmp}", f"-D{prefix}.path.home={home}", f"-D{prefix}.path.conf={folder.config}"),
         *("-cp", f"{home}/lib/*", engine.main_class),
     )
+
+
+def check_folder(folder: NodeFolder, account: Account | None) -> None:
+    """Raise EngineError if the account that will run the engine cannot get to its folder."""
+    check_reachable(folder.indices, account, "choose a folder that is open to it with --data, as one in /var/lib")
 
 
 def check_heap(heap: str) -> None:
@@ -198,37 +201,38 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def ready(process: subprocess.Popen[bytes], start: Start, patience: float = READY_SECONDS) -> Node:
     """Return the node once it answers and its indices are there; EngineError if it dies or takes too long."""
     deadline = time.monotonic() + patience
-    while (port := _answering(start.folder)) is None:
+    while not _answers(start.folder):
         if process.poll() is not None:
             raise EngineError(_failure(f"died while starting (exit code {process.returncode})", start))
         if time.monotonic() > deadline:
             raise EngineError(_failure(f"was not ready after {patience:.0f} seconds", start))
         time.sleep(POLL_SECONDS)
-    birth = birth_of(process.pid) or ""
-    node = Node(
-        f"http://{LOOPBACK}:{port}", port, process.pid, birth, start.engine.name, start.folder.path, datetime.now(UTC)
-    )
-    start.folder.remember(node)
+    node = start.folder.running()
+    if node is None:
+        raise EngineError(_failure("ended as soon as it was ready", start))
     return node
 
 
 def lasting(node: Node) -> None:
     """Return when the node has ended."""
-    while birth_of(node.pid) == node.birth:
+    folder = NodeFolder(node.folder)
+    while folder.alive() is not None:
         time.sleep(0.5)
 
 
-def _answering(folder: NodeFolder) -> int | None:
-    """Return the port of a node whose indices can be used, or None if it is not that far."""
+def _answers(folder: NodeFolder) -> bool:
+    """Tell whether the node in the folder answers and its indices can be used."""
+    port = folder.port()
+    if port is None:
+        return False
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
     try:
-        port = int(folder.ports.read_text("ascii").splitlines()[0].rpartition(":")[2])
-        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
         connection.request("GET", "/_cluster/health?wait_for_status=yellow&timeout=4s")
-        status = connection.getresponse().status
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
         connection.close()
-    except (OSError, IndexError, ValueError, http.client.HTTPException):
-        return None
-    return port if status == 200 else None
 
 
 def _failure(what: str, start: Start) -> str:

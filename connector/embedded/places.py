@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from connector.errors import EngineError
 
 NAME = "guided-hunts"
+MARGIN = 16 << 20
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ, root: bool | None = None) -> Path:
@@ -54,6 +56,16 @@ def make_folder(folder: Path) -> None:
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         missing.mkdir(exist_ok=True)
         missing.chmod(0o755)
+
+
+def check_room(folder: Path, needed: int, remedy: str) -> None:
+    """Raise EngineError if the disk of the folder, which exists, has no room for that many bytes and a margin."""
+    free = shutil.disk_usage(folder).free
+    if free < needed + MARGIN:
+        raise EngineError(
+            f"disk full: {needed >> 20} MB are needed in {folder} and {free >> 20} MB are free: "
+            f"free some space or choose another disk with {remedy}"
+        )
 
 
 @contextmanager

@@ -201,6 +201,19 @@ def test_start_status_stop_and_the_data_stays(open_folder):
     assert hunts("engine", "stop", *data).returncode == 0
 
 
+def test_one_whose_starter_was_killed_is_found_and_can_be_stopped(open_folder):
+    folder = NodeFolder(open_folder / "node")
+    command = [*HUNTS, "engine", "start", "--port", "0", "--heap", SMALL, "--data", str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as starter:
+        deadline = time.monotonic() + 60
+        while folder.alive() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        starter.kill()
+    assert command_lines(str(folder.path))
+    assert hunts("engine", "stop", "--data", str(folder.path)).returncode == 0
+    assert command_lines(str(folder.path)) == []
+
+
 def test_in_the_foreground_it_stops_with_ctrl_c(open_folder):
     arguments = [
         "engine",

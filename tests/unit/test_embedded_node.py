@@ -2,12 +2,12 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from connector.cli import run
 from connector.embedded import account as accounts
 from connector.embedded.account import Account, check_reachable, closed_folder, unprivileged_account
 from connector.embedded.background import status, stopped
-from connector.embedded.folder import Node, NodeFolder
+from connector.embedded.folder import NodeFolder
 from connector.embedded.node import SUPERVISOR, check_heap, check_port, command
 from connector.embedded.places import cache_folder, data_folder, make_folder, writing_below
 from connector.embedded.process import birth_of, end
@@ -48,10 +48,6 @@ def sleeper():
         process.kill()
         process.wait()
         process.stdout.close()
-
-
-def node_of(process, folder) -> Node:
-    return Node("http://127.0.0.1:1", 1, process.pid, birth_of(process.pid), "x", folder, datetime.now(UTC))
 
 
 def gone(pid: int, within: float = 10) -> bool:
@@ -192,11 +188,15 @@ def test_a_state_file_whose_process_has_ended_is_recognised(tmp_path, sleeper):
     folder = NodeFolder(tmp_path / "node")
     folder.claim()
     process = sleeper()
-    node = node_of(process, folder.path)
-    folder.remember(node)
-    assert folder.running() == node
+    folder.remember(process.pid, OPENSEARCH_3)
+    assert folder.running() is None
+    assert status(folder.path).remark == f"one is starting, or hangs: process {process.pid}"
+    folder.logs.mkdir()
+    folder.ports.write_text("127.0.0.1:9201\n")
+    assert folder.running().url == "http://127.0.0.1:9201"
     assert status(folder.path).running
-    folder.remember(replace(node, birth="0"))  # the number belongs to another process now
+    state = folder.path / "node.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"birth": "0"}))  # another process has the number now
     assert folder.running() is None
     assert "has ended" in status(folder.path).remark
     assert stopped(folder.path).remark.endswith("see its log")
@@ -208,7 +208,7 @@ def test_stop_ends_what_runs_there(tmp_path, sleeper):
     folder = NodeFolder(tmp_path / "node")
     folder.claim()
     process = sleeper()
-    folder.remember(node_of(process, folder.path))
+    folder.remember(process.pid, OPENSEARCH_3)
     assert stopped(folder.path).remark == "stopped"
     assert process.wait() == -15
     assert folder.last() is None
@@ -227,6 +227,12 @@ def test_what_the_system_says_about_a_folder_names_it(tmp_path):
     file.write_text("")
     with pytest.raises(EngineError, match=f"{file}/node: Not a directory: free some space or choose another folder"):
         NodeFolder(file / "node").claim()
+
+
+def test_a_full_disk_is_said_before_anything_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("usage", "free")(5 << 20))
+    with pytest.raises(EngineError, match=r"disk full: 48 MB are needed in .* and 5 MB are free.*with --data"):
+        NodeFolder(tmp_path).prepare(OPENSEARCH_3, 0, None)
 
 
 def test_the_folders_are_made_readable_whatever_the_umask(tmp_path):
