@@ -41,6 +41,7 @@ def engine() -> None:
 def start(*, port: int, heap: str, distribution: str, foreground: bool, data: Path | None, as_json: bool) -> None:
     """Start the engine; it goes on until `hunts engine stop`, and starts again with the data it had."""
     wanted: dict[str, Any] = {"data": data, "port": port, "heap": heap, "distribution": distribution}
+    note(f"starting {distribution}")
     if foreground:
         _stay(wanted, as_json)
         return

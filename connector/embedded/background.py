@@ -56,14 +56,14 @@ def started(
         if present is not None and (present.port, present.engine) == (port, distribution):
             return _status(folder, present, "it was running already")
         start = prepared(folder, port=port, heap=heap, distribution=distribution, progress=progress, environ=environ)
-        process = detached(start)
+        process, node = detached(start), None
         try:
             folder.remember(process.pid, start.engine)
             node = ready(process, start)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        finally:
+            if node is None:
+                process.kill()
+                process.wait()
     return _status(folder, node, "it goes on until `hunts engine stop`")
 
 

@@ -97,11 +97,9 @@ def _fetch_all(files: Sequence[LockedFile], download: _Download) -> None:
         try:
             for job in as_completed(jobs):
                 job.result()
-        except BaseException:
+        finally:
             download.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        finally:
             download.session.close()
 
 
@@ -146,7 +144,7 @@ class _Download:
 
     def _written(self, chunks: Iterable[bytes], path: Path) -> str:
         """Return the sha256 of the chunks, having written them to the path."""
-        digest, size = hashlib.sha256(), 0
+        digest, counted = hashlib.sha256(), 0
         try:
             with path.open("wb") as stream:
                 for chunk in chunks:
@@ -154,11 +152,11 @@ class _Download:
                         raise EngineError("the download was stopped")
                     stream.write(chunk)
                     digest.update(chunk)
-                    size += len(chunk)
+                    counted += len(chunk)
                     self._count(len(chunk))
-        except BaseException:
-            self._count(-size)
-            raise
+            counted = 0
+        finally:
+            self._count(-counted)
         return digest.hexdigest()
 
     def _chunks(self, file: LockedFile) -> Iterator[bytes]:

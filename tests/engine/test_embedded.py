@@ -228,7 +228,8 @@ def test_in_the_foreground_it_stops_with_ctrl_c(open_folder):
         "--json",
     ]
     with subprocess.Popen([*HUNTS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert "Ctrl-C stops it" in process.stderr.readline()
+        assert process.stderr.readline() == "starting opensearch-3.8.0\n"
+        assert process.stderr.readline() == "Ctrl-C stops it\n"
         url = json.loads(process.stdout.read(1) + read_object(process.stdout))["node"]["url"]
         assert answer(url)["version"]
         process.send_signal(signal.SIGINT)

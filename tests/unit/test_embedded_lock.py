@@ -2,13 +2,18 @@
 
 import json
 import re
+import zipfile
 from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from connector.embedded import relock
 from connector.embedded.download import path_of
 from connector.embedded.lock import LOCKS, lock_named, parsed, written
-from connector.embedded.products import DISTRIBUTIONS, distribution_named
+from connector.embedded.products import DISTRIBUTIONS, OPENSEARCH_3, distribution_named
+from connector.embedded.relock import plugin_class
 from connector.errors import EngineError
 
 
@@ -77,6 +82,53 @@ def test_another_content_gets_another_folder(lock):
 )
 def test_an_artifact_lies_where_maven_puts_it(artifact, path):
     assert path_of(artifact) == path
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (
+            ["org/a/GeoModulePlugin.class", "org/a/GeoPlugin.class", "org/a/GeoModulePlugin$1.class"],
+            "org.a.GeoModulePlugin",
+        ),
+        (["org/a/Netty4Plugin.class", "org/a/Other.class"], "org.a.Netty4Plugin"),
+    ],
+)
+def test_the_class_of_a_module_is_found_in_its_jar(tmp_path, names, found):
+    with zipfile.ZipFile(tmp_path / "x.jar", "w") as jar:
+        for name in names:
+            jar.writestr(name, b"")
+    assert plugin_class(tmp_path / "x.jar") == found
+
+
+def test_a_lock_is_what_the_coordinates_resolve_to(monkeypatch, tmp_path):
+    """A library that a module needs too is left to the engine; what is left out is left out."""
+    graph = {
+        "org.a:server:1+org.a:loader:1!": [("org.a", "server", "1", ""), ("org.a", "loader", "1", "")],
+        "org.a:geo:1": [("org.a", "geo", "1", ""), ("org.a", "server", "2", ""), ("io.netty", "quic", "4", "linux")],
+    }
+    monkeypatch.setattr(
+        relock.jgo,
+        "resolve",
+        lambda endpoint: [
+            SimpleNamespace(**dict(zip(("groupId", "artifactId", "version", "classifier"), one, strict=True)))
+            for one in graph[endpoint]
+        ],
+    )
+    monkeypatch.setattr(relock, "repositories", lambda: ["http://repository.example"])
+    with zipfile.ZipFile(tmp_path / "jar", "w") as jar:
+        jar.writestr("org/a/GeoPlugin.class", b"")
+    content = (tmp_path / "jar").read_bytes()
+    monkeypatch.setattr(relock.requests, "get", lambda *_, **__: SimpleNamespace(ok=True, content=content))
+    engine = replace(
+        OPENSEARCH_3,
+        libraries=("org.a:server:1", "org.a:loader:1"),
+        modules={"geo": "org.a:geo:1"},
+        left_out=("io.netty:quic",),
+    )
+    lock = relock.relocked(engine)
+    assert [file.to for file in lock.files] == ["lib/server-1.jar", "lib/loader-1.jar", "modules/geo/geo-1.jar"]
+    assert lock.modules == {"geo": "org.a.GeoPlugin"}
 
 
 def test_an_engine_nobody_knows_is_refused_with_the_ones_there_are():
