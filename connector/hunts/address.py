@@ -46,14 +46,17 @@ def plain_address(text: str) -> str:
 
 
 def network(text: str) -> AnyNetwork | None:
-    """Return the network of a CIDR (or of one address), IPv4 where it is an IPv4-mapped one; None if it is neither."""
+    """Return the network of a CIDR (or of one address), plain as by `plain_network`; None if it is neither."""
     try:
-        found = ip_network(text, strict=False)
+        return plain_network(ip_network(text, strict=False))
     except ValueError:
         return None
-    if isinstance(found, IPv6Network) and found.network_address.ipv4_mapped and found.prefixlen >= 96:
-        return ip_network((found.network_address.ipv4_mapped, found.prefixlen - 96))
-    return found
+
+
+def plain_network(cidr: AnyNetwork) -> AnyNetwork:
+    """Return the network, as an IPv4 one if it is IPv4-mapped: search engines refuse the mapped form."""
+    mapped = cidr.network_address.ipv4_mapped if isinstance(cidr.network_address, IPv6Address) else None
+    return IPv4Network((mapped, cidr.prefixlen - 96)) if mapped and cidr.prefixlen >= 96 else cidr
 
 
 def bounds(cidr: AnyNetwork) -> tuple[int, int]:

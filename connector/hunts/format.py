@@ -141,7 +141,10 @@ def _meaning(root: Part, hunt: Hunt) -> Iterator[Problem]:
             wrong: list[Problem] = []
             approved_of(judged.resolvers, wrong), exceptions_of(judged.resolvers, wrong)
             yield from wrong
-    for case in root.items("cases"):
+    called = [case.name for case in hunt.cases]
+    for index, case in enumerate(root.items("cases")):
+        if called[index] in called[:index]:
+            yield case.at("name").problem("is the name of a case above: give each its own")
         for hit in case.items("hits"):
             names = hit.value if isinstance(hit.value, dict) else {}
             for name in (name for name in names if name != COUNT and name not in hunt.group_by):

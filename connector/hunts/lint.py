@@ -22,10 +22,10 @@ Finding = tuple[Place, str]
 TITLE_WORDS = ("Policy", "Hunt", "Anomaly", "Info", "Phishing")
 ATTACK = re.compile(r"attack\.(?:t[0-9]{4}(?:\.[0-9]{3})?|[a-z]+(?:-[a-z]+)*)")
 TECHNIQUE = re.compile(r"attack\.t[0-9]{4}(?:\.[0-9]{3})?")
-EVENT_TYPES = frozenset(
-    ("alert", "anomaly", "arp", "bittorrent_dht", "dcerpc", "dhcp", "dnp3", "dns", "enip", "fileinfo", "flow", "frame")
-    + ("ftp", "ftp_data", "http", "http2", "ike", "ikev2", "krb5", "ldap", "mdns", "modbus", "mqtt", "netflow", "nfs")
-    + ("pgsql", "pop3", "quic", "rdp", "rfb", "sip", "smb", "smtp", "snmp", "ssh", "telnet", "tftp", "tls", "websocket")
+EVENT_TYPES: frozenset[str] = frozenset().union(
+    ("alert", "anomaly", "arp", "bittorrent_dht", "dcerpc", "dhcp", "dnp3", "dns", "enip", "fileinfo", "flow", "frame"),
+    ("ftp", "ftp_data", "http", "http2", "ike", "ikev2", "krb5", "ldap", "mdns", "modbus", "mqtt", "netflow", "nfs"),
+    ("pgsql", "pop3", "quic", "rdp", "rfb", "sip", "smb", "smtp", "snmp", "ssh", "telnet", "tftp", "tls", "websocket"),
 )
 # events whose packet may have run from the server to the client
 BOTH_DIRECTIONS = frozenset(("alert", "dns", "fileinfo", "ftp_data", "krb5", "quic", "rdp", "rfb", "snmp"))

@@ -57,7 +57,10 @@ def _compiled(condition: c.Condition, dialect: Dialect) -> Predicate:
         return lambda event: any(part(event) for part in parts) is wanted
     if isinstance(condition, c.Lucene):
         raise Refused("lucene can only be answered by a search: run the hunt instead")
-    name, test = stored_name(condition.field, dialect), _test(condition)
+    name = stored_name(condition.field, dialect)
+    if isinstance(condition, c.Exists) and not is_address_field(condition.field):
+        return lambda event: _holds(event, name)
+    test = _test(condition)
     return lambda event: any(test(value) for value in values(event, name))
 
 
@@ -116,9 +119,22 @@ def _(leaf: c.Compares) -> ValueTest:
 
 @_test.register
 def _(leaf: c.Exists) -> ValueTest:
-    if is_address_field(leaf.field):
-        return lambda value: address_number(value) is not None
-    return _has_value
+    return lambda value: address_number(value) is not None
+
+
+def _holds(event: object, path: str) -> bool:
+    """Return whether an event has a value in the field or in any field below it."""
+    if not path:
+        return _has_value(event)
+    if isinstance(event, Mapping):
+        for key, value in event.items():
+            if key == path or key.startswith(f"{path}."):
+                if _has_value(value):
+                    return True
+            elif path.startswith(f"{key}.") and _holds(value, path[len(key) + 1 :]):
+                return True
+        return False
+    return isinstance(event, Sequence) and not isinstance(event, str) and any(_holds(item, path) for item in event)
 
 
 def _has_value(value: object) -> bool:

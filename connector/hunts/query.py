@@ -19,7 +19,7 @@ from elasticsearch.dsl import query as q
 from connector.enrich.dialects import stored_name
 from connector.errors import Refused
 from connector.hunts import condition as c
-from connector.hunts.address import AnyNetwork, address_number, is_address_field, spellings
+from connector.hunts.address import AnyNetwork, address_number, is_address_field, plain_network, spellings
 from connector.hunts.fields import KEYWORD, NUMBER, TEXT, Fields
 from connector.hunts.hunt import Hunt
 from connector.hunts.pattern import Pattern
@@ -208,9 +208,10 @@ class _Compiler:
 
 def _networks(name: str, networks: Sequence[AnyNetwork]) -> q.Query:
     """Return the query for addresses in the networks: single addresses as one set, prefixes as ranges."""
+    plain = [plain_network(net) for net in networks]
     merged: list[AnyNetwork] = [
-        *collapse_addresses(net for net in networks if isinstance(net, IPv4Network)),
-        *collapse_addresses(net for net in networks if isinstance(net, IPv6Network)),
+        *collapse_addresses(net for net in plain if isinstance(net, IPv4Network)),
+        *collapse_addresses(net for net in plain if isinstance(net, IPv6Network)),
     ]
     single = [str(net.network_address) for net in merged if net.num_addresses == 1]
     prefixes = [str(net) for net in merged if net.num_addresses > 1]
