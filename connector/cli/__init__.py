@@ -39,6 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("init", "settings:init", "Write commented settings files to start from."),
     Command("load", "load:load", "Load EVE files, plain or gzip, to try hunts on."),
     Command("settings", "settings:settings", "Check and show the settings."),
+    Command("tables", "tables:tables", "Build the enrichment's tables anew and print the difference."),
 )
 
 EXIT_CODES = {

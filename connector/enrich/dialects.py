@@ -19,6 +19,18 @@ ECS_NAMES = {
     "proto": "network.transport",
     "community_id": "network.community_id",
     "app_proto": "network.protocol",
+    "http.hostname": "url.domain",
+    "http.url": "url.original",
+    "http.http_refer": "http.request.referrer",
+    "http.status": "http.response.status_code",
+    "http.length": "http.response.body.bytes",
+    "fileinfo.filename": "file.path",
+    "fileinfo.size": "file.size",
+    "flow.pkts_toserver": "source.packets",
+    "flow.pkts_toclient": "destination.packets",
+    "flow.bytes_toserver": "source.bytes",
+    "flow.bytes_toclient": "destination.bytes",
+    "alert.severity": "event.severity",
 }
 OURS = ("hunt.", "hostname_info.", "net_info.", "http.http_refer_info.", "alert.tag", "@timestamp")
 
