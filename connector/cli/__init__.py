@@ -35,10 +35,13 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command("check", "hunts:check_hunts", "Check hunts: structure, style, and every case."),
     Command("engine", "engine:engine", "Start and stop a search engine on this machine, for trying things out."),
     Command("init", "settings:init", "Write commented settings files to start from."),
+    Command("list", "hunts:list_hunts", "List the hunts, or those with every word given."),
     Command("load", "load:load", "Load EVE files, plain or gzip, to try hunts on."),
     Command("settings", "settings:settings", "Check and show the settings."),
+    Command("show", "hunts:show_hunt", "Show one hunt: why, what it looks for, what to ask next."),
     Command("tables", "tables:tables", "Build the enrichment's tables anew and print the difference."),
 )
 

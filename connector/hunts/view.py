@@ -1,0 +1,138 @@
+"""Hunts as they are shown: one line in a list, one page, and a condition in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import singledispatch
+from typing import Any
+
+from connector.errors import Problem
+from connector.hunts import condition as c
+from connector.hunts.catalogue import Catalogue
+from connector.hunts.hunt import Hunt, Threshold
+
+GROUP_WORDS = {c.All: "all of", c.Any: "any of", c.None_: "none of"}
+BOUND_WORDS = {"gt": "is over", "gte": "is at least", "lt": "is under", "lte": "is at most"}
+MOST_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Line:
+    """One hunt in a list."""
+
+    name: str
+    family: str
+    title: str
+    kind: str
+    severity: str
+    status: str
+    event_types: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The hunts that were asked for, how many there are in all, and what is wrong in files that are left out."""
+
+    hunts: tuple[Line, ...]
+    of: int
+    problems: tuple[Problem, ...]
+
+
+def listing(catalogue: Catalogue, words: Iterable[str]) -> Listing:
+    """Return the hunts that have every word, as a list."""
+    lines = tuple(
+        Line(h.name, h.family, h.title, h.kind, h.severity, h.status, h.event_types, h.tags)
+        for h in catalogue.found(words)
+    )
+    return Listing(lines, len(catalogue.hunts), catalogue.problems)
+
+
+def page(hunt: Hunt) -> dict[str, Any]:
+    """Return all there is to say of a hunt: the keys of its file, its family and where it is from."""
+    return {"family": hunt.family, "file": hunt.file, **hunt.written}
+
+
+def condition_lines(condition: c.Condition, indent: int = 0) -> list[str]:
+    """Return a condition in words, a line for each group and leaf, members indented below their group."""
+    pad = "  " * indent
+    if not isinstance(condition, c.Group):
+        return [f"{pad}{_leaf(condition)}"]
+    inner = [line for part in condition.parts for line in condition_lines(part, indent + 1)]
+    return [f"{pad}{GROUP_WORDS[type(condition)]}", *inner]
+
+
+def threshold_words(threshold: Threshold) -> str:
+    """Return in words what makes a group a finding."""
+    window = f" within {span(threshold.window)}" if threshold.window else ""
+    if threshold.field:
+        return f"{threshold.n} different {threshold.field}{window}"
+    return f"{threshold.n} event{'' if threshold.n == 1 else 's'}{window}"
+
+
+@singledispatch
+def _leaf(leaf: c.Leaf) -> str:
+    """Return a leaf in words."""
+    raise TypeError(f"no words for {type(leaf).__name__}")
+
+
+@_leaf.register
+def _(leaf: c.Equals) -> str:
+    if leaf.list_name:
+        return f"{leaf.field} is in the list {leaf.list_name} ({len(leaf.values)} values)"
+    values = [f"${v.field}" if isinstance(v, c.Reference) else str(c.scalar_text(v)) for v in leaf.values]
+    return f"{leaf.field} is {_some(values)}"
+
+
+@_leaf.register
+def _(leaf: c.InNetwork) -> str:
+    if leaf.list_name:
+        return f"{leaf.field} is in the networks of the list {leaf.list_name} ({len(leaf.networks)} values)"
+    return f"{leaf.field} is in {_some(map(str, leaf.networks))}"
+
+
+@_leaf.register
+def _(leaf: c.UnderDomain) -> str:
+    return f"{leaf.field} is or lies under {_some(leaf.domains)}"
+
+
+@_leaf.register
+def _(leaf: c.Matches) -> str:
+    words = {"prefix": "begins with", "suffix": "ends with", "contains": "contains", "wildcard": "fits"}
+    return f"{leaf.field} {words[leaf.patterns[0].how]} {_some(pattern.text for pattern in leaf.patterns)}"
+
+
+@_leaf.register
+def _(leaf: c.Compares) -> str:
+    return f"{leaf.field} " + " and ".join(f"{BOUND_WORDS[k]} {c.scalar_text(v)}" for k, v in leaf.bounds().items())
+
+
+@_leaf.register
+def _(leaf: c.Exists) -> str:
+    return f"{leaf.field} is there"
+
+
+@_leaf.register
+def _(leaf: c.Regex) -> str:
+    return f"{leaf.field} fits the regular expression {leaf.text} (search only)"
+
+
+@_leaf.register
+def _(leaf: c.Lucene) -> str:
+    return f"lucene {leaf.text} (search only)"
+
+
+def _some(values: Iterable[str]) -> str:
+    """Return values joined by or, the first few of them if there are many."""
+    shown = list(values)
+    more = [f"{len(shown) - MOST_SHOWN} more"] if len(shown) > MOST_SHOWN else []
+    return " or ".join([*shown[:MOST_SHOWN], *more])
+
+
+def span(time: timedelta) -> str:
+    """Return a time as it is written in hunts."""
+    seconds = time.total_seconds()
+    units: Iterator[tuple[str, int]] = iter((("d", 86400), ("h", 3600), ("m", 60)))
+    return next((f"{seconds / size:.0f}{unit}" for unit, size in units if seconds % size == 0), f"{seconds:.0f}s")
