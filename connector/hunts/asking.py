@@ -14,6 +14,7 @@ from typing import Any
 
 from connector.enrich.dialects import stored_name
 from connector.errors import NotAllowed, Rejected, SiemError, Unreachable
+from connector.hunts.address import is_address_field, plain_address
 from connector.hunts.condition import Scalar, field_names, scalar_text
 from connector.hunts.fields import Fields
 from connector.hunts.groups import group_keys, scalars
@@ -212,6 +213,14 @@ def hits(siem: Siem, question: Question, *filters: Json, least: int = 0) -> Iter
         )
 
 
+def every_hit(
+    siem: Siem, asked: Asked, numbers: Iterable[int | SiemError], filters: Callable[[Question], Sequence[Json]]
+) -> Iterator[Hit]:
+    """Yield the events that match a hunt in all its sources, with the filters; `numbers` are those counted before."""
+    for question, number in zip(asked.questions, numbers, strict=True):
+        yield from hits(siem, question, *filters(question), least=number if isinstance(number, int) else 0)
+
+
 def _hit(question: Question, hit: Json, names: Mapping[str, None]) -> Hit:
     """Return a hit of the engine as ours."""
     event, times, hunt = hit.get("_source", {}), hit.get("fields", {}), question.hunt
@@ -223,7 +232,7 @@ def _hit(question: Question, hit: Json, names: Mapping[str, None]) -> Hit:
         time=datetime.fromisoformat(time[0]) if time else None,
         ingested=int(times[INGESTED][0]) if INGESTED in times else 0,
         keys=tuple(dict.fromkeys(text_key(key) for key in group_keys(hunt, event, dialect))),
-        values={name: value for name in names if (value := _shown(event, question.stored(name))) is not None},
+        values={name: value for name in names if (value := _shown(question, event, name)) is not None},
         distinct=tuple(scalars(event, field, dialect)) if field else (),
     )
 
@@ -233,10 +242,11 @@ def text_key(values: Iterable[Scalar | None]) -> Key:
     return tuple(None if value is None else scalar_text(value) for value in values)
 
 
-def _shown(event: Json, name: str) -> Any:
-    """Return the value of a field, a list if it has several, None if it has none."""
+def _shown(question: Question, event: Json, name: str) -> Any:
+    """Return the value of a field, a list if it has several, None if it has none; addresses as people write them."""
     found: list[Any] = []
-    for value in values(event, name):
-        if value not in found:
-            found.append(value)
+    for value in values(event, question.stored(name)):
+        shown = plain_address(value) if isinstance(value, str) and is_address_field(name) else value
+        if shown not in found:
+            found.append(shown)
     return found[0] if len(found) == 1 else found or None

@@ -25,21 +25,20 @@ CLAUSES = 500  # of one query; engines take 1,024
 ESTIMATE = 0.9
 MOST_PRECISE = 40_000
 
-Member = tuple[Hit, list[Key]]
-_Members = dict[tuple[str, str], Member]
-Span = tuple[int, int]  # epoch milliseconds, both ends included
+Joined = dict[tuple[str, str], tuple[Hit, list[Key]]]  # by index and id
+Times = tuple[int, int]  # epoch milliseconds, both ends included
 
 
-def burst(siem: Siem, asked: Asked, start: datetime | None, end: datetime | None) -> list[Member]:
+def burst(siem: Siem, asked: Asked, start: datetime | None, end: datetime | None) -> list[tuple[Hit, list[Key]]]:
     """Return the events of the time [start, end) that take part in reaching the threshold, each with its groups."""
     filters = [(question, question.during(start, end)) for question in asked.questions]
-    members: _Members = {}
+    members: Joined = {}
     for key, own in _events(siem, asked, _candidates(siem, asked, filters), filters):
         _join(members, key, _part(asked.hunt.threshold, own))
     return list(members.values())
 
 
-def new_in_burst(siem: Siem, asked: Asked, window: Window) -> list[Member]:
+def new_in_burst(siem: Siem, asked: Asked, window: Window) -> list[tuple[Hit, list[Key]]]:
     """Return the events that take part in reaching the threshold since the window's events came, each with its groups.
 
     They are events of the window, and older ones that were too few until then.
@@ -49,14 +48,14 @@ def new_in_burst(siem: Siem, asked: Asked, window: Window) -> list[Member]:
     near = [(question, [_any_time(question, _wider(spans, length)), window.until]) for question in asked.questions]
     far = [(question, [_any_time(question, _wider(spans, 2 * length)), window.until]) for question in asked.questions]
     candidates = _candidates(siem, asked, near, window.filter) if spans else []
-    members: _Members = {}
+    members: Joined = {}
     for key, own in _events(siem, asked, candidates, far):
         before = {id(hit) for hit in _part(asked.hunt.threshold, [h for h in own if h.ingested <= window.start])}
         _join(members, key, [hit for hit in _part(asked.hunt.threshold, own) if id(hit) not in before])
     return list(members.values())
 
 
-def _join(members: _Members, key: Key, own: Iterable[Hit]) -> None:
+def _join(members: Joined, key: Key, own: Iterable[Hit]) -> None:
     """Add the events of a group."""
     for hit in own:
         members.setdefault((hit.index, hit.id), (hit, []))[1].append(key)
@@ -73,9 +72,9 @@ def _milliseconds(threshold: Threshold) -> int:
     return (threshold.window or timedelta()) // timedelta(milliseconds=1)
 
 
-def _spans(siem: Siem, asked: Asked, window: Window, length: int) -> list[Span]:
+def _spans(siem: Siem, asked: Asked, window: Window, length: int) -> list[Times]:
     """Return the times of the window's events, in steps of the threshold's window."""
-    found: set[Span] = set()
+    found: set[Times] = set()
     for question in asked.questions:
         step = {"date_histogram": {"field": question.source.time_field, "fixed_interval": f"{length}ms"}}
         for bucket in _buckets(siem, question, [window.filter], [{"at": step}], {}):
@@ -83,9 +82,9 @@ def _spans(siem: Siem, asked: Asked, window: Window, length: int) -> list[Span]:
     return sorted(found)
 
 
-def _wider(spans: Iterable[Span], margin: int) -> list[Span]:
+def _wider(spans: Iterable[Times], margin: int) -> list[Times]:
     """Return the spans, in order, with a margin on both sides; those that touch become one."""
-    merged: list[Span] = []
+    merged: list[Times] = []
     for start, end in ((start - margin, end + margin) for start, end in spans):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
@@ -94,7 +93,7 @@ def _wider(spans: Iterable[Span], margin: int) -> list[Span]:
     return merged
 
 
-def _any_time(question: Question, spans: Sequence[Span]) -> Json:
+def _any_time(question: Question, spans: Sequence[Times]) -> Json:
     """Return the filter for events whose time lies in one of the spans."""
     field = question.source.time_field
     ranges = [{"range": {field: {"gte": start, "lte": end, "format": "epoch_millis"}}} for start, end in spans]

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from connector.errors import Refused, SiemError
-from connector.hunts.asking import FATAL, Asked, Hit, Progress, asked, counts, hits, total
-from connector.hunts.bursts import Member, burst
+from connector.hunts.asking import FATAL, Asked, Hit, Progress, asked, counts, every_hit, total
+from connector.hunts.bursts import burst
 from connector.hunts.hunt import Hunt
-from connector.hunts.tally import Tally, tallied
+from connector.hunts.tally import Member, Tally, tallied, told
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
@@ -109,7 +109,8 @@ def run_hunts(
     questions = [(q, q.during(span.start, span.end)) for each in asking for q in each.questions]
     counted = iter(counts(siem, questions))
     found = [(each, [next(counted) for _ in each.questions]) for each in asking]
-    return Run(span, tuple(_run(siem, each, numbers, span, _Newest(limit, progress)) for each, numbers in found))
+    desk = _Desk(siem, span, progress, limit)
+    return Run(span, tuple(desk.hunt_run(each, numbers) for each, numbers in found))
 
 
 def _is_empty(siem: Siem, settings: Settings) -> bool:
@@ -118,65 +119,68 @@ def _is_empty(siem: Siem, settings: Settings) -> bool:
     return shards == 0
 
 
-def _run(siem: Siem, asked: Asked, numbers: Sequence[int | SiemError], span: Span, newest: _Newest) -> HuntRun:
-    """Return the result of one hunt, given how many events match each of its questions."""
-    result, matching = _of(asked), total(numbers)
-    if isinstance(matching, SiemError):
-        return replace(result, status=FAILED, error=str(matching))
-    if not matching:
-        return replace(result, status=asked.trouble or NOTHING)
-    try:
-        groups = tallied(asked.hunt, newest.through(_members(siem, asked, numbers, span), asked.hunt.name, matching))
-    except FATAL:
-        raise
-    except SiemError as error:
-        return replace(result, status=FAILED, matching=matching, error=str(error))
-    largest = sorted(groups.values(), key=lambda found: (-found.count, tuple(map(str, found.group.values()))))
-    return replace(
-        result,
-        status=FOUND if groups else NOTHING,
-        matching=matching,
-        hits=newest.hits,
-        groups=tuple(map(_group, largest[: newest.limit])),
-        groups_left_out=max(0, len(largest) - newest.limit),
-        events=tuple(_event(asked.hunt, hit) for hit in newest.in_order()),
-        events_left_out=max(0, newest.hits - newest.limit),
-    )
+@dataclass(frozen=True)
+class _Desk:
+    """Where the hunts of one run do their work."""
 
+    siem: Siem
+    span: Span
+    progress: Progress
+    limit: int
 
-def _of(asked: Asked) -> HuntRun:
-    """Return the result of a hunt before anything is known."""
-    hunt = asked.hunt
-    return HuntRun(hunt.id, hunt.name, hunt.title, hunt.family, hunt.severity, NOTHING, limits=asked.limits)
+    def hunt_run(self, asked: Asked, numbers: Sequence[int | SiemError]) -> HuntRun:
+        """Return the result of one hunt, given how many events match each of its questions."""
+        hunt, matching = asked.hunt, total(numbers)
+        result = HuntRun(hunt.id, hunt.name, hunt.title, hunt.family, hunt.severity, NOTHING, limits=asked.limits)
+        if isinstance(matching, SiemError):
+            return replace(result, status=FAILED, error=str(matching))
+        result = replace(result, matching=matching)
+        if not matching:
+            return replace(result, status=asked.trouble or NOTHING)
+        try:
+            return self._found(result, asked, told(self._members(asked, numbers), hunt.name, matching, self.progress))
+        except FATAL:
+            raise
+        except SiemError as error:
+            return replace(result, status=FAILED, error=str(error))
 
+    def _members(self, asked: Asked, numbers: Sequence[int | SiemError]) -> Iterable[Member]:
+        """Return the events of the groups, each with the groups it counts in."""
+        start, end = self.span.start, self.span.end
+        if not asked.hunt.threshold.every_event:
+            return burst(self.siem, asked, start, end)
+        found = every_hit(self.siem, asked, numbers, lambda question: question.during(start, end))
+        return ((hit, hit.keys) for hit in found)
 
-def _members(siem: Siem, asked: Asked, numbers: Sequence[int | SiemError], span: Span) -> Iterator[Member]:
-    """Yield the events of the groups, each with the groups it counts in."""
-    if not asked.hunt.threshold.every_event:
-        yield from burst(siem, asked, span.start, span.end)
-        return
-    for question, number in zip(asked.questions, numbers, strict=True):
-        least = number if isinstance(number, int) else 0
-        for hit in hits(siem, question, *question.during(span.start, span.end), least=least):
-            yield hit, list(hit.keys)
+    def _found(self, result: HuntRun, asked: Asked, members: Iterable[Member]) -> HuntRun:
+        """Return the result with its groups and events."""
+        newest = _Newest(self.limit)
+        found = tallied(asked.hunt, newest.through(members))
+        largest = sorted(found.groups.values(), key=lambda group: (-group.count, str(group.group)))
+        return replace(
+            result,
+            status=FOUND if largest else NOTHING,
+            hits=found.hits,
+            groups=tuple(map(_group, largest[: self.limit])),
+            groups_left_out=max(0, len(largest) - self.limit),
+            events=tuple(_event(asked.hunt, hit) for hit in newest.in_order()),
+            events_left_out=max(0, found.hits - self.limit),
+        )
 
 
 class _Newest:
     """Keeps the newest of the events that go through it."""
 
-    def __init__(self, limit: int, progress: Progress) -> None:
+    def __init__(self, limit: int) -> None:
         """Keep up to `limit` events."""
-        self.limit, self.hits = limit, 0
-        self._progress = progress
+        self._limit = limit
         self._kept: list[tuple[float, str, str, int, Hit]] = []
 
-    def through(self, members: Iterable[Member], name: str, matching: int) -> Iterator[Member]:
-        """Yield the members as they are, telling how far the hunt of that name is."""
-        for self.hits, (hit, keys) in enumerate(members, 1):
-            entry = (hit.time.timestamp() if hit.time else 0.0, hit.index, hit.id, self.hits, hit)
-            (heapq.heappush if len(self._kept) < self.limit else heapq.heappushpop)(self._kept, entry)
-            if self.hits % 500 == 0 or self.hits == matching:
-                self._progress(name, self.hits, matching)
+    def through(self, members: Iterable[Member]) -> Iterator[Member]:
+        """Yield the events as they are."""
+        for number, (hit, keys) in enumerate(members):
+            entry = (hit.time.timestamp() if hit.time else 0.0, hit.index, hit.id, number, hit)
+            (heapq.heappush if len(self._kept) < self._limit else heapq.heappushpop)(self._kept, entry)
             yield hit, keys
 
     def in_order(self) -> list[Hit]:

@@ -6,17 +6,18 @@ number. What is not kept is said: `not_kept` counts events, `cut` names fields w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.hunts.asking import Hit, Key
+from connector.hunts.asking import Hit, Key, Progress
 from connector.hunts.condition import scalar_text
 from connector.hunts.hunt import Hunt
 
 OLDEST = NEWEST = 50  # events kept of a group
 VALUES = 20  # values kept of a field of a group
+STEP = 500  # events between two tellings of progress
 SLACK = 1000  # how many more are held before they are cut back
 
 Reference = Mapping[str, Any]
@@ -70,15 +71,35 @@ class Tally:
         return sorted(self._cut | {name for name, found in self._values.items() if len(found) > VALUES})
 
 
-def tallied(hunt: Hunt, members: Iterable[tuple[Hit, Iterable[Key]]]) -> dict[Key, Tally]:
-    """Return the groups of events, each given with the groups it counts in."""
+Member = tuple[Hit, Sequence[Key]]  # an event, and the groups it counts in
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """Groups of events, and how many events there are, each once."""
+
+    groups: dict[Key, Tally]
+    hits: int
+
+
+def tallied(hunt: Hunt, members: Iterable[Member]) -> Tallied:
+    """Return the groups of events."""
     tallies: dict[Key, Tally] = {}
-    for hit, keys in members:
+    hits = 0
+    for hits, (hit, keys) in enumerate(members, 1):  # noqa: B007 - its last value counts
         for key in keys:
             if key not in tallies:
                 tallies[key] = Tally(dict(zip(hunt.group_by, key, strict=True)))
             tallies[key].add(hit, hunt.fields)
-    return tallies
+    return Tallied(tallies, hits)
+
+
+def told(members: Iterable[Member], name: str, matching: int, progress: Progress) -> Iterator[Member]:
+    """Yield the events as they are, telling how far the hunt of that name is."""
+    for number, member in enumerate(members, 1):
+        if number % STEP == 0 or number == matching:
+            progress(name, number, matching)
+        yield member
 
 
 def reference(hit: Hit, shown: Iterable[str]) -> Reference:

@@ -13,20 +13,31 @@ LONG = {"type": "long"}
 TEXT = {"type": "text"}
 BOOLEAN = {"type": "boolean"}
 STORED: dict[str, Any] = {"type": "object", "enabled": False}
-HUNT = {"properties": {name: KEYWORD for name in ("id", "name", "title")}}
+HUNT = {"properties": dict.fromkeys(("id", "name", "title"), KEYWORD)}
+SIDE = {
+    "properties": {"ip": {"type": "ip", "ignore_malformed": True}, **dict.fromkeys(("department", "network"), KEYWORD)}
+}
 
 STATE_MAPPINGS: dict[str, dict[str, Any]] = {
     "findings": {
-        "hunt": {"properties": {k: KEYWORD for k in ("id", "name", "title", "family", "severity", "kind")}},
-        "group": {"type": "object", "dynamic": True},
+        "hunt": {"properties": dict.fromkeys(("id", "name", "title", "family", "severity", "kind"), KEYWORD)},
+        "group": STORED,
+        "values": STORED,
+        "cut": KEYWORD,
+        "terms": KEYWORD,  # the values again, as field=value
+        "client": SIDE,
+        "server": SIDE,
         "count": LONG,
         "first": DATE,
         "last": DATE,
+        "made": DATE,
         "updated": DATE,
         "status": KEYWORD,
         "tag": KEYWORD,
+        "settled": STORED,
         "windows": STORED,
         "events": {"properties": {"index": KEYWORD, "id": KEYWORD, "time": DATE, "shown": STORED}},
+        "events_not_kept": LONG,
     },
     "runs": {
         "from": DATE,

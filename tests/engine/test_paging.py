@@ -1,7 +1,6 @@
 """Paging loses no hit and repeats none, whatever the number of indices and shards."""
 
 import pytest
-
 from conftest import Place
 
 DOCUMENTS = 700
