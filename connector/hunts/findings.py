@@ -76,6 +76,7 @@ def finding(old: Json | None, addition: Addition, start: int, now: datetime) -> 
     new = {
         **old,
         "hunt": _hunt(addition.hunt),
+        "group_by": list(addition.hunt.group_by),
         "group": addition.tally.group,
         **whole,
         "status": old.get("status", OPEN),

@@ -21,6 +21,7 @@ SIDE = {
 STATE_MAPPINGS: dict[str, dict[str, Any]] = {
     "findings": {
         "hunt": {"properties": dict.fromkeys(("id", "name", "title", "family", "severity", "kind"), KEYWORD)},
+        "group_by": KEYWORD,
         "group": STORED,
         "values": STORED,
         "cut": KEYWORD,

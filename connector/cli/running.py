@@ -1,0 +1,292 @@
+"""`hunts run`, `hunts pass` and `hunts findings`: hunts asked once, all hunts asked of what is new, what they found."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from rich.progress import TaskID
+
+from connector.cli import context
+from connector.cli.output import Printed, encoded, json_option, note, progress, rows, show
+from connector.hunts.catalogue import Catalogue, load_catalogue
+from connector.hunts.format import duration
+from connector.hunts.hunt import Hunt
+from connector.hunts.listing import LIMIT as FINDINGS_LIMIT
+from connector.hunts.listing import Counted, Findings, about, count_findings, list_findings
+from connector.hunts.passes import LAG, Order, Pass, run_pass
+from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
+
+ALL = "all"
+PRINTED = 30  # rows of a table of groups or events; the other forms have all
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
+    """Return the time that an option such as 10m means; 0s is none."""
+    found = timedelta() if value == "0s" else duration(value or "")
+    if value is not None and found is None:
+        raise click.BadParameter(f"{value!r} is no time: write it as 90s, 10m, 24h or 7d")
+    return found
+
+
+def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+    """Return the date and time of an option in ISO 8601; without a zone in UTC."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        form = "write it as 2026-11-02 or 2026-11-02T09:00:00Z"
+        raise click.BadParameter(f"{value!r} is no date and time: {form}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--since", callback=_duration, metavar="TIME", help="Events of the last TIME, such as 24h (the default).")
+@click.option("--from", "start", callback=_moment, metavar="WHEN", help="Events from WHEN on, as 2026-11-02T09:00:00Z.")
+@click.option("--to", "end", callback=_moment, metavar="WHEN", help="Events before WHEN.")
+@click.option("--all-time", is_flag=True, help="Events of any time.")
+@click.option("--limit", type=click.IntRange(1), default=LIMIT, show_default=True, help="Groups and events a hunt.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the events as CSV.")
+@json_option
+@context.use
+def run(ctx: context.Context, /, names: tuple[str, ...], limit: int, as_csv: bool, as_json: bool, **when: Any) -> None:
+    """Ask hunts once of the events of a time; NAMES are names, titles or ids, or `all`.
+
+    Nothing is written. The exit code is 1 if a hunt failed. In CSV a value that a spreadsheet would take for a formula
+    has an apostrophe in front.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json are two forms: choose one")
+    span = _span(datetime.now(UTC), **when)
+    catalogue = load_catalogue(ctx.settings)
+    hunts = _selected(catalogue, names)
+    with _told() as telling:
+        result = run_hunts(ctx.siem(), ctx.settings, hunts, span, progress=telling, limit=limit)
+    if as_csv:
+        click.echo(_csv(hunts, result), nl=False)
+    else:
+        show(result, table=_run_tables, as_json=as_json)
+    _leave(result.failed)
+
+
+def _span(now: datetime, since: timedelta | None, start: datetime | None, end: datetime | None, all_time: bool) -> Span:
+    """Return the time to look at; click's UsageError if the options contradict each other."""
+    if sum((since is not None, start is not None or end is not None, all_time)) > 1:
+        raise click.UsageError("choose one of --since, --from with --to, and --all-time")
+    if all_time or start or end:
+        return Span(start, end)
+    return Span(now - (since or timedelta(hours=24)), None)
+
+
+def _selected(catalogue: Catalogue, names: Sequence[str]) -> tuple[Hunt, ...]:
+    """Return the hunts of these names; `all` are those that are not deprecated. Refused if there is no such hunt."""
+    _tell_problems(catalogue)
+    if ALL in names:
+        return _active(catalogue)
+    return tuple({hunt.id: hunt for hunt in map(catalogue.named, names)}.values())
+
+
+def _active(catalogue: Catalogue) -> tuple[Hunt, ...]:
+    """Return the hunts that are not deprecated."""
+    return tuple(hunt for hunt in catalogue.hunts if hunt.status != "deprecated")
+
+
+def _tell_problems(catalogue: Catalogue) -> None:
+    """Say which files of hunts are broken and left out."""
+    for problem in catalogue.problems:
+        note(f"left out: {problem}")
+
+
+@contextmanager
+def _told() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far each hunt is, for the length of a with statement."""
+    with progress() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(name: str, done: int, of: int) -> None:
+            """Move the hunt's bar."""
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=of)
+            bar.update(tasks[name], completed=done)
+
+        yield tell
+
+
+def _leave(failed: bool) -> None:
+    """Leave with exit code 1 if a hunt failed."""
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _run_tables(result: Run) -> Printed:
+    """Return an overview, the groups of each hunt that found something, and of a single hunt its events."""
+    columns = ("hunt", "severity", "result", "events that match", "in findings", "findings")
+    cells = [
+        (h.name, h.severity, h.error or h.status, h.matching, h.hits, len(h.groups) + h.groups_left_out)
+        for h in result.hunts
+    ]
+    parts: list[Any] = [rows(columns, cells)]
+    for hunt in result.hunts:
+        parts += [*_groups_table(hunt), *(f"{hunt.name}: {limit}" for limit in hunt.limits)]
+    return [*parts, *(_events_table(result.hunts[0]) if len(result.hunts) == 1 else ())]
+
+
+def _groups_table(hunt: HuntRun) -> list[Any]:
+    """Return the largest groups of a hunt and how many more there are; nothing if there are none."""
+    if not hunt.groups:
+        return []
+    names = list(hunt.groups[0].group)
+    cells = [
+        (*group.group.values(), group.count, group.first, group.last, about(group.group, group.values, "department"))
+        for group in hunt.groups[:PRINTED]
+    ]
+    table = rows((*names, "events", "first", "last", "department"), cells, hunt.title)
+    return [table, *_more(len(hunt.groups) + hunt.groups_left_out, len(cells), "findings")]
+
+
+def _events_table(hunt: HuntRun) -> list[Any]:
+    """Return the newest events of a hunt and how many more there are; nothing if there are none."""
+    if not hunt.events:
+        return []
+    newest = hunt.events[-PRINTED:]
+    names = list(dict.fromkeys(name for event in newest for name in event.shown))
+    cells = [(event.time, *(event.shown.get(name) for name in names)) for event in newest]
+    return [rows(("time", *names), cells, "events"), *_more(hunt.hits, len(cells), "events, older ones")]
+
+
+def _more(number: int, printed: int, what: str) -> list[str]:
+    """Return a line that says how many are not printed; nothing if all are."""
+    return [f"… and {number - printed:,} more {what}: --json and --csv have them"] if number > printed else []
+
+
+def _csv(hunts: Sequence[Hunt], result: Run) -> str:
+    """Return all events as CSV: hunt, index, id, time and the fields of the hunts."""
+    names = list(dict.fromkeys(name for hunt in hunts for name in hunt.fields))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("hunt", "index", "id", "time", *names))
+    for hunt in result.hunts:
+        for event in hunt.events:
+            shown = (event.shown.get(name) for name in names)
+            writer.writerow(map(_csv_cell, (hunt.name, event.index, event.id, event.time, *shown)))
+        if hunt.events_left_out:
+            note(f"{hunt.name}: {hunt.events_left_out:,} older events are left out: --limit takes more")
+        if hunt.error or not hunt.hits:
+            note(f"{hunt.name}: {hunt.error or hunt.status}")
+    return text.getvalue()
+
+
+def _csv_cell(value: object) -> str:
+    """Return a value as CSV text; a spreadsheet would run what begins like a formula, so that gets an apostrophe."""
+    found = encoded(value)
+    text = "; ".join(map(str, found)) if isinstance(found, list) else "" if found is None else str(found)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+@click.command(name="pass")
+@click.option("--lag", callback=_duration, metavar="TIME", help="Leave events of the last TIME to the next pass. [60s]")
+@click.option(
+    "--since", callback=_duration, metavar="TIME", help="The first pass begins TIME ago, not at the oldest event."
+)
+@json_option
+@context.use
+def pass_(ctx: context.Context, lag: timedelta | None, since: timedelta | None, as_json: bool) -> None:
+    """Ask all hunts of the events that came since the last pass, and write findings.
+
+    A pass that was stopped is done again first. With --lag 0s events of this moment are included, if the engine shows
+    them already. The exit code is 1 if a hunt failed: its events come again at the next pass.
+    """
+    catalogue = load_catalogue(ctx.settings)
+    _tell_problems(catalogue)
+    order = Order(_active(catalogue), LAG if lag is None else lag, since, broken=bool(catalogue.problems))
+    with _told() as telling:
+        done = [run_pass(ctx.siem(), ctx.settings, order, _now, telling)]
+        while done[-1].redone:
+            done.append(run_pass(ctx.siem(), ctx.settings, replace(order, since=None), _now, telling))
+    show({"passes": done}, table=_pass_tables, as_json=as_json)
+    _leave(any(each.failed for each in done))
+
+
+def _now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
+
+
+def _pass_tables(result: dict[str, list[Pass]]) -> Printed:
+    """Return what each pass did: a line, and the hunts that found something or have a word to say."""
+    parts: list[Any] = []
+    for each in result["passes"]:
+        parts += [_pass_line(each), *each.notes]
+        cells = [
+            (h.name, h.severity, h.matching, h.hits, h.findings, h.new, h.error or h.trouble)
+            for h in each.hunts
+            if h.matching or h.error or h.trouble
+        ]
+        columns = ("hunt", "severity", "events that match", "in findings", "findings", "new", "trouble")
+        parts += [rows(columns, cells)] if cells else []
+    return parts
+
+
+def _pass_line(done: Pass) -> str:
+    """Return a pass in one line."""
+    if done.start is None or done.end is None:
+        return "no event is enriched yet: nothing to do"
+    if done.start == done.end:
+        return f"nothing new since {encoded(done.end)}"
+    again = ", begun by a pass that did not end" if done.redone else ""
+    return f"{encoded(done.start)} to {encoded(done.end)}{again}: {done.events:,} events, {len(done.hunts)} hunts"
+
+
+@click.command()
+@click.argument("name", metavar="[HUNT]", required=False)
+@click.option("--by", metavar="FIELD", help="Count by the values of a field, such as hunt.client.department.")
+@click.option("--events", is_flag=True, help="With --json: the findings' references to events too.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=FINDINGS_LIMIT, show_default=True, help="Findings, newest first."
+)
+@json_option
+@context.use
+def findings(
+    ctx: context.Context, /, *, name: str | None, by: str | None, events: bool, limit: int, as_json: bool
+) -> None:
+    """List what the passes found: of one HUNT, or of all."""
+    catalogue = load_catalogue(ctx.settings)
+    hunt = catalogue.named(name) if name else None
+    if by:
+        show(count_findings(ctx.siem(), ctx.settings, by, hunt), table=_by_table, as_json=as_json)
+    else:
+        found = list_findings(ctx.siem(), ctx.settings, hunt, limit=limit, events=events)
+        show(found, table=_findings_table, as_json=as_json)
+
+
+def _findings_table(found: Findings) -> Printed:
+    """Return the findings as a table, and how many are left out."""
+    columns = ("hunt", "severity", "status", "group", "events", "first", "last", "department", "network")
+    cells = [
+        (
+            *(f.hunt, f.severity, f.status, ", ".join(value or "none" for value in f.group.values())),
+            *(f.count, f.first, f.last, f.department, f.network),
+        )
+        for f in found.findings
+    ]
+    if not cells:
+        return "no findings: `hunts pass` looks for them"
+    more = [f"… and {found.left_out:,} older findings: --limit takes more"] if found.left_out else []
+    return [rows(columns, cells), *more]
+
+
+def _by_table(found: Counted) -> Printed:
+    """Return the values as a table."""
+    cells = [(row.value or "none", row.findings, row.count, row.first, row.last, row.hunts) for row in found.values]
+    table = rows((found.field, "findings", "events", "first", "last", "hunts"), cells)
+    more = f"{found.cut:,} findings have more values than they keep: they are missing under those"
+    return [table, more] if found.cut else table
