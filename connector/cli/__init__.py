@@ -35,16 +35,16 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("check", "hunts:check_hunts", "Check hunts: structure, style, and every case."),
+    Command("check", "catalogue:check_hunts", "Check hunts: structure, style, and every case."),
     Command("engine", "engine:engine", "Start and stop a search engine on this machine, for trying things out."),
     Command("findings", "running:findings", "List what the passes found, or count it by a field."),
     Command("init", "settings:init", "Write commented settings files to start from."),
-    Command("list", "hunts:list_hunts", "List the hunts, or those with every word given."),
+    Command("list", "catalogue:list_hunts", "List the hunts, or those with every word given."),
     Command("load", "load:load", "Load EVE files, plain or gzip, to try hunts on."),
     Command("pass", "running:pass_", "Ask all hunts of the events that came since the last pass."),
     Command("run", "running:run", "Ask hunts once of the events of a time."),
     Command("settings", "settings:settings", "Check and show the settings."),
-    Command("show", "hunts:show_hunt", "Show one hunt: why, what it looks for, what to ask next."),
+    Command("show", "catalogue:show_hunt", "Show one hunt: why, what it looks for, what to ask next."),
     Command("tables", "tables:tables", "Build the enrichment's tables anew and print the difference."),
 )
 
