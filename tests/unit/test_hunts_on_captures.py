@@ -1,0 +1,75 @@
+"""The hunts on whole captures, in plain Python: exactly what the truth says, the same from every Suricata version."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connector.enrich.reference import enrich
+from connector.enrich.tables import Tables, build_tables
+from connector.hunts.address import plain_address
+from connector.hunts.cases import NOW, example_settings, example_tables
+from connector.hunts.catalogue import load_catalogue
+from connector.hunts.groups import groups
+
+OFFICE = ("office-s6-dnsv1", "office-s6", "office-s7", "office-s8-dnsv2", "office-s8")
+# kind of a story's incident → the hunt that claims it, and the key of `expect` that says how many events it finds
+CLAIMED = {
+    "public-dns": ("public-dns-queries", "dns_queries"),
+    "direct-authoritative": ("unlisted-external-dns", "dns_queries"),
+    "dot": ("dns-over-tls", "tls"),
+    "doh": ("dns-over-https", "tls"),
+    "doh3": ("dns-over-https", "quic_flows"),
+    "doq": ("dns-over-quic", "flows"),
+    "dnscrypt": ("dnscrypt", "flows"),
+    "rogue-resolver": ("unapproved-internal-resolver", "dns_answers"),
+    "dns-tunnel": ("dns-tunnel-long-labels", "dns_queries"),
+    "dynamic-dns": ("dynamic-dns", "dns_queries"),
+    "nxdomain-burst": ("dga-nxdomain-burst", "nxdomain"),
+}
+
+
+def enriched(path: Path, tables: Tables) -> list[dict]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [enrich(json.loads(line), tables, NOW) for line in lines]
+
+
+def found(events: list[dict]) -> dict[str, Counter]:
+    """Return for each hunt how many events it finds, by client (the resolver of an unapproved one)."""
+    counted = {}
+    for hunt in load_catalogue(example_settings()).hunts:
+        first = hunt.group_by[0]
+        counted[hunt.name] = Counter()
+        for group in groups(hunt, events):
+            counted[hunt.name][group.values[first]] += len(group.events)
+    return counted
+
+
+@pytest.mark.parametrize("name", OFFICE)
+def test_the_small_office(shared, name):
+    tables = build_tables(replace(example_settings(), exceptions=()))
+    counted = found(enriched(shared / "eve" / f"{name}.json.gz", tables))
+    truth = json.loads((shared / "eve" / "office-truth.json").read_text(encoding="utf-8"))
+    for kind, hunt in {"dns": "public-dns-queries", "dot": "dns-over-tls", "doh": "dns-over-https"}.items():
+        assert counted.pop(hunt) == Counter(t["client"] for t in truth if t["kind"] == kind and not t["approved"])
+    assert {hunt: count for hunt, count in counted.items() if count} == {}
+
+
+@pytest.mark.parametrize("version", ["suricata7", "suricata8"])
+def test_the_office_day(shared, version):
+    counted = found(enriched(shared / "story" / f"eve-{version}.json.gz", example_tables()))
+    truth = json.loads((shared / "story" / "truth.json").read_text(encoding="utf-8"))
+    expected: dict[str, Counter] = {hunt: Counter() for hunt in counted}
+    for incident in truth["incidents"].values():
+        if incident["kind"] in CLAIMED:
+            hunt, key = CLAIMED[incident["kind"]]
+            expected[hunt][plain_address(incident["client"])] += incident["expect"][key]
+    assert counted.pop("dns-tunnel-txt").keys() == {"10.10.30.19"}
+    del expected["dns-tunnel-txt"]
+    assert counted == expected
+    assert sum(expected["public-dns-queries"].values()) == 30 and len(expected["public-dns-queries"]) == 6
