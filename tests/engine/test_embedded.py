@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 import urllib.error
@@ -27,15 +26,6 @@ from connector.errors import EngineError
 
 SMALL = "512m"
 HUNTS = [sys.executable, "-c", "from connector.cli import main; main()"]
-
-
-@pytest.fixture
-def open_folder():
-    """Return a new folder that any account can enter, as pytest's own cannot be."""
-    folder = Path(tempfile.mkdtemp(prefix="guided-hunts-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def answer(url: str, method: str = "GET", body: object = None) -> dict:

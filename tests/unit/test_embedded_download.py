@@ -145,6 +145,14 @@ def test_no_network_is_a_failure_that_says_so(files, tmp_path, monkeypatch):
         fetched(files, tmp_path, sources=["http://127.0.0.1:9"])
 
 
+def test_a_certificate_that_is_not_trusted_is_said_at_once(repository, files, tmp_path):
+    """A server that speaks no TLS stands for a proxy with a certificate of its own."""
+    with pytest.raises(
+        EngineError, match="name the certificates of the proxy in between in REQUESTS_CA_BUNDLE and run"
+    ):
+        fetched(files[:1], tmp_path, sources=[repository.url.replace("http:", "https:")])
+
+
 def test_after_a_failure_only_the_rest_is_fetched(repository, files, tmp_path):
     content = repository.contents.pop(f"/{path_of(files[-1].artifact)}")
     with pytest.raises(EngineError):

