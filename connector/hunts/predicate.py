@@ -86,6 +86,7 @@ def _(leaf: c.InNetwork) -> ValueTest:
     ranges = [bounds(cidr) for cidr in leaf.networks]
 
     def inside(value: object) -> bool:
+        """Return whether a value is an address in one of the ranges."""
         number = address_number(value)
         return number is not None and any(first <= number <= last for first, last in ranges)
 
@@ -111,6 +112,7 @@ def _(leaf: c.Compares) -> ValueTest:
     checks = [(compare[name], float(bound)) for name, bound in leaf.bounds().items()]
 
     def within(value: object) -> bool:
+        """Return whether a value is a number within all bounds."""
         number = _number(value)
         return number is not None and all(check(number, bound) for check, bound in checks)
 
