@@ -1,4 +1,4 @@
-"""The office day of the shared material in a real engine, enriched by the real pipeline, for the tests of write-back."""
+"""The office day of the shared material in a real engine, enriched by the real pipeline, to test write-back on."""
 
 import gzip
 import json
@@ -16,7 +16,8 @@ from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 from connector.siem.eve import Placed, read_line
 from connector.siem.event_template import TEMPLATE
-from connector.siem.install import install, plan
+from connector.siem.install import STATE_SETTINGS, install, plan
+from connector.siem.state import STATE_MAPPINGS
 
 PORTION = 5000
 
@@ -36,6 +37,13 @@ def put_template(place: Place) -> None:
 def install_all(place: Place, settings: Settings) -> None:
     """Install the pipelines, the fields and our own indices."""
     install(place.siem, plan(place.siem, build_assets(settings, build_tables(settings))))
+
+
+def install_state(place: Place, settings: Settings) -> None:
+    """Make our own indices only."""
+    for name, properties in STATE_MAPPINGS.items():
+        body = {"settings": STATE_SETTINGS, "mappings": {"dynamic": False, "properties": properties}}
+        place.siem.call("PUT", f"/{settings.state(name)}", body)
 
 
 def load_story(place: Place, shared: Path) -> Settings:
