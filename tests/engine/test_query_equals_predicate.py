@@ -24,7 +24,7 @@ from connector.hunts.predicate import predicate
 from connector.hunts.query import compile_query
 from connector.siem.client import Siem
 
-EXAMPLES, EVENTS, CONDITIONS = 150, 12, 12
+EXAMPLES, EVENTS, CONDITIONS = 100, 12, 12
 LIMIT = {"type": "keyword", "ignore_above": 256}
 LEAN = {"type": "keyword", "ignore_above": 8191, "doc_values": False}
 MAPPING = {
