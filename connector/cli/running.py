@@ -146,7 +146,13 @@ def _groups_table(hunt: HuntRun) -> list[Any]:
         return []
     names = list(hunt.groups[0].group)
     cells = [
-        (*group.group.values(), group.count, group.first, group.last, about(group.group, group.values, "department"))
+        (
+            *group.group.values(),
+            group.count,
+            _second(group.first),
+            _second(group.last),
+            about(group.group, group.values, "department"),
+        )
         for group in hunt.groups[:PRINTED]
     ]
     table = rows((*names, "events", "first", "last", "department"), cells, hunt.title)
@@ -159,8 +165,13 @@ def _events_table(hunt: HuntRun) -> list[Any]:
         return []
     newest = hunt.events[-PRINTED:]
     names = list(dict.fromkeys(name for event in newest for name in event.shown))
-    cells = [(event.time, *(event.shown.get(name) for name in names)) for event in newest]
+    cells = [(_second(event.time), *(event.shown.get(name) for name in names)) for event in newest]
     return [rows(("time", *names), cells, "events"), *_more(hunt.hits, len(cells), "events, older ones")]
+
+
+def _second(moment: datetime | str | None) -> str | None:
+    """Return a moment to the second, as people read it."""
+    return f"{encoded(moment)[:19]}Z" if moment else None
 
 
 def _more(number: int, printed: int, what: str) -> list[str]:
@@ -270,11 +281,11 @@ def findings(
 
 def _findings_table(found: Findings) -> Printed:
     """Return the findings as a table, and how many are left out."""
-    columns = ("hunt", "severity", "status", "group", "events", "first", "last", "department", "network")
+    columns = ("hunt", "severity", "status", "group", "events", "first", "last", "department or network")
     cells = [
         (
             *(f.hunt, f.severity, f.status, ", ".join(value or "none" for value in f.group.values())),
-            *(f.count, f.first, f.last, f.department, f.network),
+            *(f.count, _second(f.first), _second(f.last), f.department or f.network),
         )
         for f in found.findings
     ]
@@ -286,7 +297,10 @@ def _findings_table(found: Findings) -> Printed:
 
 def _by_table(found: Counted) -> Printed:
     """Return the values as a table."""
-    cells = [(row.value or "none", row.findings, row.count, row.first, row.last, row.hunts) for row in found.values]
+    cells = [
+        (row.value or "none", row.findings, row.count, _second(row.first), _second(row.last), row.hunts)
+        for row in found.values
+    ]
     table = rows((found.field, "findings", "events", "first", "last", "hunts"), cells)
     more = f"{found.cut:,} findings have more values than they keep: they are missing under those"
     return [table, more] if found.cut else table

@@ -50,9 +50,14 @@ def new_in_burst(siem: Siem, asked: Asked, window: Window) -> list[tuple[Hit, li
     candidates = _candidates(siem, asked, near, window.filter) if spans else []
     members: Joined = {}
     for key, own in _events(siem, asked, candidates, far):
-        before = {id(hit) for hit in _part(asked.hunt.threshold, [h for h in own if h.ingested <= window.start])}
-        _join(members, key, [hit for hit in _part(asked.hunt.threshold, own) if id(hit) not in before])
+        _join(members, key, newly_taking_part(asked.hunt.threshold, own, window.start))
     return list(members.values())
+
+
+def newly_taking_part(threshold: Threshold, own: Sequence[Hit], start: int) -> list[Hit]:
+    """Return the events of a group, given in the order of time, that take part only since those after `start` came."""
+    before = {id(hit) for hit in _part(threshold, [hit for hit in own if hit.ingested <= start])}
+    return [hit for hit in _part(threshold, own) if id(hit) not in before]
 
 
 def _join(members: Joined, key: Key, own: Iterable[Hit]) -> None:
@@ -83,14 +88,14 @@ def _spans(siem: Siem, asked: Asked, window: Window, length: int) -> list[Times]
 
 
 def _wider(spans: Iterable[Times], margin: int) -> list[Times]:
-    """Return the spans, in order, with a margin on both sides; those that touch become one."""
+    """Return the spans, in order, with a margin on both sides; those that touch become one, and so do too many."""
     merged: list[Times] = []
     for start, end in ((start - margin, end + margin) for start, end in spans):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         else:
             merged.append((start, end))
-    return merged
+    return merged if len(merged) <= CLAUSES else [(merged[0][0], merged[-1][1])]
 
 
 def _any_time(question: Question, spans: Sequence[Times]) -> Json:

@@ -1,0 +1,91 @@
+"""An organisation's settings in a folder, and a search engine with its events, installed and loaded."""
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from connector.enrich.assets import build_assets
+from connector.enrich.tables import build_tables
+from connector.hunts.catalogue import load_catalogue
+from connector.hunts.passes import Order, Pass, run_pass
+from connector.settings.load import load_settings
+from connector.settings.model import Settings, SiemSettings
+from connector.siem.client import Siem
+from connector.siem.install import install, plan
+from connector.siem.load import load_files
+from tests.conftest import Place, clean
+
+OFFICE_NETWORKS = """
+organisation:
+  name: Office
+  cidr: ["10.0.0.0/8"]
+  networks:
+    - {name: finance, cidr: ["10.10.10.0/24"], department: finance}
+    - {name: engineering, cidr: ["10.10.20.0/24"], department: engineering}
+    - {name: hr, cidr: ["10.10.30.0/24"], department: hr}
+    - {name: guest, cidr: ["10.10.40.0/24"], department: guest}
+"""
+OFFICE_RESOLVERS = """
+approved:
+  - {name: dns1, address: "10.0.0.53", role: recursive}
+  - {name: dns2, address: "10.0.0.54", role: recursive}
+exceptions: []
+"""
+
+
+@contextmanager
+def new_place(url: str) -> Iterator[Place]:
+    """Hold a clean place for the length of a with statement; loaded events go with it."""
+    prefix = f"t{secrets.token_hex(4)}-"
+    with Siem.connect(SiemSettings(urls=(url,))) as siem:
+        try:
+            yield Place(siem, prefix, url)
+        finally:
+            clean(siem, prefix)
+            siem.call("DELETE", "/logstash-*")
+
+
+def story_settings(place: Place, folder: Path, shared: Path) -> Settings:
+    """Return the settings of the story's organisation, written to `folder`."""
+    for name in ("networks.yml", "resolvers.yml"):
+        shutil.copy(shared / "story" / name, folder)
+    return _settings(place, folder)
+
+
+def office_settings(place: Place, folder: Path) -> Settings:
+    """Return the settings of the small office, written to `folder`."""
+    (folder / "networks.yml").write_text(OFFICE_NETWORKS, encoding="utf-8")
+    (folder / "resolvers.yml").write_text(OFFICE_RESOLVERS, encoding="utf-8")
+    return _settings(place, folder)
+
+
+def _settings(place: Place, folder: Path) -> Settings:
+    """Return the settings of a folder, for the test's place."""
+    file = folder / "hunts.yml"
+    file.write_text(f"siem: {{url: '{place.url}'}}\nprefix: {place.prefix}\n", encoding="utf-8")
+    return load_settings(file, {})
+
+
+def install_and_load(siem: Siem, settings: Settings, *files: Path) -> None:
+    """Install everything and load EVE files; every line of them is an event afterwards."""
+    siem.call("DELETE", "/logstash-*")
+    install(siem, plan(siem, build_assets(settings, build_tables(settings))))
+    loaded = load_files(siem, [str(file) for file in files], settings.prefix, lambda *_: None)
+    assert all(file.stored == file.lines for file in loaded.files)
+
+
+def one_pass(
+    siem: Siem, settings: Settings, names: Sequence[str] = (), lag: timedelta = timedelta(), broken: bool = False
+) -> Pass:
+    """Return a pass of the named hunts, or of all, over what there is."""
+    catalogue = load_catalogue(settings)
+    hunts = [catalogue.named(name) for name in names] or catalogue.hunts
+    return run_pass(siem, settings, Order(hunts, lag, broken=broken), clock(), lambda *_: None)
+
+
+def clock() -> Callable[[], datetime]:
+    """Return the clock on the wall."""
+    return lambda: datetime.now(UTC)

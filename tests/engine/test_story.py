@@ -1,0 +1,181 @@
+"""A day of an organisation through the real pipeline: one pass finds what `truth.json` says, and nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from organisation import install_and_load, new_place, one_pass, story_settings
+
+from connector.hunts.listing import Finding, count_findings, list_findings
+from connector.hunts.passes import Pass
+from connector.settings.model import Settings
+from connector.siem.client import Siem
+
+ENCRYPTED = ("dns-over-tls", "dns-over-https", "dns-over-quic", "dnscrypt")
+KINDS = {"dot": "dns-over-tls", "doh": "dns-over-https", "doh3": "dns-over-https", "doq": "dns-over-quic"}
+
+
+class Story:
+    """The story as it was found: the pass, its findings, and the truth."""
+
+    def __init__(self, siem: Siem, settings: Settings, truth: dict[str, Any]) -> None:
+        self.siem, self.settings, self.truth = siem, settings, truth
+        self.done: Pass = one_pass(siem, settings)
+        self.findings = list_findings(siem, settings, events=True).findings
+
+    def of(self, *hunts: str) -> list[Finding]:
+        """Return the findings of some hunts."""
+        return [finding for finding in self.findings if finding.hunt in hunts]
+
+    def incidents(self, *kinds: str) -> list[dict[str, Any]]:
+        """Return what the truth says of some kinds, without what is allowed."""
+        return [one for one in self.truth["incidents"].values() if one["kind"] in kinds and one["violation"]]
+
+
+@pytest.fixture(
+    scope="module", params=[("opensearch", "7"), ("opensearch", "8"), ("elasticsearch7", "8")], ids="-suricata".join
+)
+def story(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """Return the story as Suricata saw it: both versions, and both products."""
+    product, version = request.param
+    truth = json.loads((shared / "story" / "truth.json").read_text(encoding="utf-8"))
+    with new_place(request.getfixturevalue(product)) as place:
+        settings = story_settings(place, tmp_path_factory.mktemp("story"), shared)
+        install_and_load(place.siem, settings, shared / "story" / f"eve-suricata{version}.json.gz")
+        yield Story(place.siem, settings, truth)
+
+
+def test_the_pass_asks_every_hunt_of_every_event(story: Story) -> None:
+    assert story.done.events == story.siem.count("logstash-*", {"match_all": {}})
+    assert story.done.failed == ()
+    assert [hunt.trouble for hunt in story.done.hunts if hunt.trouble] == []
+    assert len(story.done.hunts) >= 12
+
+
+def test_thirty_plain_queries_by_six_clients_to_public_resolvers(story: Story) -> None:
+    found = story.of("public-dns-queries")
+    expected = story.incidents("public-dns")
+    assert sum(finding.count for finding in found) == 30
+    assert {group(f): (f.count, f.department) for f in found} == {
+        (one["client"], one["resolver"]): (one["expect"]["dns_queries"], [one["department"]]) for one in expected
+    }
+    assert len(expected) == 6
+    for one in expected:
+        (finding,) = [f for f in found if f.group["hunt.client.ip"] == one["client"]]
+        assert finding.values["hostname_info.host"] == sorted(set(one["names"]))
+        assert [event["shown"]["hostname_info.host"] for event in finding.events] == one["names"]
+        assert (finding.first or "")[:19] == one["first"][:19]
+
+
+def test_the_thread_of_the_story(story: Story) -> None:
+    (finding,) = [f for f in story.of("public-dns-queries") if f.group["hunt.client.ip"] == "10.10.10.17"]
+    assert finding.count == 7
+    assert finding.department == ["finance"]
+    assert finding.values["hunt.resolver.provider"] == ["Google Public DNS"]
+
+
+def test_encrypted_dns_by_four_clients(story: Story) -> None:
+    found = story.of(*ENCRYPTED)
+    assert len({finding.group["hunt.client.ip"] for finding in found}) == 4
+    for kind, hunt in KINDS.items():
+        for one in story.incidents(kind):
+            (finding,) = [
+                f for f in story.of(hunt) if f.group["hunt.client.ip"] == one["client"] and at(f, one["resolver"])
+            ]
+            assert finding.count == one["expect"].get("tls", one["expect"]["flows"])
+            assert finding.department == [one["department"]]
+    assert sum(f.count for f in story.of(*KINDS.values())) == 3 + 2 + 4 + 2 + 2
+
+
+def test_dnscrypt(story: Story) -> None:
+    (one,) = story.incidents("dnscrypt")
+    (finding,) = story.of("dnscrypt")
+    assert (finding.group["hunt.client.ip"], finding.department) == (one["client"], [one["department"]])
+    assert finding.values["hunt.server.ip"] == [one["resolver"]]
+    assert finding.count == one["expect"]["flows"]
+    assert finding.values["hunt.resolver.provider"] == ["Cisco OpenDNS / Umbrella"]
+
+
+def test_the_rogue_resolver(story: Story) -> None:
+    (one,) = story.incidents("rogue-resolver")
+    (finding,) = story.of("unapproved-internal-resolver")
+    assert finding.group == {"hunt.resolver.ip": "10.10.40.66"}
+    assert (finding.count, finding.department) == (one["expect"]["dns_answers"], ["guest"])
+    assert finding.values["hunt.client.ip"] == one["clients"]
+
+
+def test_the_queries_straight_to_authoritative_servers(story: Story) -> None:
+    found = story.of("unlisted-external-dns")
+    assert {finding.group["hunt.client.ip"] for finding in found} == {"10.10.20.24"}
+    assert sum(finding.count for finding in found) == 3
+    assert {tuple(finding.department) for finding in found} == {("engineering",)}
+
+
+def test_the_tunnel_the_burst_and_the_dynamic_names(story: Story) -> None:
+    (tunnel,) = story.of("dns-tunnel-long-labels")
+    assert (tunnel.group["hunt.client.ip"], tunnel.count, tunnel.department) == ("10.10.30.19", 300, ["hr"])
+    (burst,) = story.of("dga-nxdomain-burst")
+    assert (burst.group["hunt.client.ip"], burst.count, burst.department) == ("10.10.10.22", 180, ["finance"])
+    assert burst.events_not_kept == 80
+    dynamic = story.of("dynamic-dns")
+    assert sum(finding.count for finding in dynamic) == 12
+    assert {finding.group["hunt.client.ip"] for finding in dynamic} == {"10.0.0.20"}
+
+
+def test_nothing_of_what_is_allowed_is_found(story: Story) -> None:
+    allowed = {"10.10.20.60", "10.0.0.53", "10.0.0.54", "10.0.0.10"}
+    assert [f for f in story.findings if f.group.get("hunt.client.ip") in allowed] == []
+    offenders = {one["client"] for one in story.incidents(*(i["kind"] for i in story.truth["incidents"].values()))}
+    assert {client for f in story.findings if (client := f.group.get("hunt.client.ip"))} <= offenders
+
+
+def test_findings_by_department(story: Story) -> None:
+    counted = count_findings(story.siem, story.settings, "hunt.client.department")
+    expected: Counter[str] = Counter()
+    for finding in story.findings:
+        expected.update(finding.values["hunt.client.department"])
+    assert {row.value: row.findings for row in counted.values} == expected
+    assert set(expected) == {"finance", "engineering", "hr", "guest", "servers"}
+
+
+def test_run_lists_exactly_the_events(story: Story) -> None:
+    printed = hunts(story, "run", "public-dns-queries", "--all-time", "--json")
+    (result,) = json.loads(printed)["hunts"]
+    names = sorted(name for one in story.incidents("public-dns") for name in one["names"])
+    assert sorted(event["shown"]["hostname_info.host"] for event in result["events"]) == names
+    assert (result["status"], result["hits"], result["events_left_out"]) == ("findings", 30, 0)
+    kept = {event["id"] for finding in story.of("public-dns-queries") for event in finding.events}
+    assert {event["id"] for event in result["events"]} == kept
+
+
+def test_the_commands_print_tables(story: Story) -> None:
+    assert "nothing new" in hunts(story, "pass", "--lag", "1d")
+    assert "0 events" in hunts(story, "pass", "--lag", "0s")
+    table = hunts(story, "findings", "public-dns-queries")
+    assert all(word in table for word in ("10.10.10.17, 8.8.8.8", "medium", "open", "finance"))
+    assert "engineering" in hunts(story, "findings", "--by", "hunt.client.department")
+    assert "DNS over TLS" in hunts(story, "run", "all", "--all-time")
+
+
+def hunts(story: Story, *arguments: str) -> str:
+    """Return what the command line prints."""
+    command = [sys.executable, "-c", "import connector.cli as cli; cli.main()", "--settings", story.settings.file or ""]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, env=environment)
+    return done.stdout
+
+
+def group(finding: Finding) -> tuple[str | None, ...]:
+    """Return the values a finding is grouped by."""
+    return tuple(finding.group.values())
+
+
+def at(finding: Finding, resolver: str) -> bool:
+    """Tell whether the finding is about that resolver."""
+    return resolver in finding.values["hunt.server.ip"]
