@@ -23,6 +23,7 @@ PAGE = 1000
 KEEP = "5m"
 WHOLE = {"allow_partial_search_results": False}
 Json = dict[str, Any]
+Param = str | float  # whole numbers and booleans are among them
 Lines = bytes | Sequence[Mapping[str, Any]]
 
 
@@ -78,16 +79,20 @@ class Siem:
         """Close the connections."""
         self._wire.close()
 
-    def call(self, method: str, path: str, body: Body | Lines | None = None, **params: str | int | bool) -> Any:
+    def call(self, method: str, path: str, body: Body | Lines | None = None, **params: Param) -> Any:
         """Return the decoded answer of any call, asked again while the engine is overloaded. Raises SiemError.
 
         A body that is a list is sent as NDJSON, and so are bytes, as they are.
         """
+        return self.call_marked("", method, path, body, **params)
+
+    def call_marked(self, mark: str, method: str, path: str, body: Body | Lines | None = None, **params: Param) -> Any:
+        """Return the answer as `call` does; a task that the call starts carries the mark."""
         asked = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in params.items()}
         sent = body if body is None or isinstance(body, bytes | Mapping) else ndjson(body)
         for attempt in stamina.retry_context(on=Overloaded, attempts=6, timeout=60, wait_initial=0.2, wait_max=8):
             with attempt:
-                return self._wire.call(method, path, asked, sent)
+                return self._wire.call(method, path, asked, sent, mark)
         raise AssertionError("the retry loop ends with a return or an error")
 
     def exists(self, path: str) -> bool:
@@ -98,9 +103,9 @@ class Siem:
             return False
         return True
 
-    def search(self, index: str, body: Body, **params: str | int | bool) -> Json:
+    def search(self, index: str, body: Body, **params: Param) -> Json:
         """Return the answer of one search; missing indices count as empty, a failed shard is an error."""
-        options: dict[str, str | int | bool] = {"ignore_unavailable": True, "allow_no_indices": True, **WHOLE, **params}
+        options: dict[str, Param] = {"ignore_unavailable": True, "allow_no_indices": True, **WHOLE, **params}
         answer: Json = self.call("POST", f"/{quote(index, safe=',*-')}/_search", body, **options)
         return answer
 
@@ -175,7 +180,7 @@ class Siem:
             if "_scroll_id" in answer:  # there is none over no index
                 self.call("DELETE", "/_search/scroll", {"scroll_id": answer["_scroll_id"]})
 
-    def bulk(self, lines: Lines, **params: str | int | bool) -> list[Refusal]:
+    def bulk(self, lines: Lines, **params: Param) -> list[Refusal]:
         """Send one bulk body (NDJSON, or actions and sources in turn); return the refused items."""
         answer = self.call("POST", "/_bulk", lines, **params)
         return [r for n, item in enumerate(answer["items"]) if (r := _refusal(n, item))] if answer["errors"] else []
@@ -189,7 +194,7 @@ class Siem:
         return Stored(id, answer["_source"], answer["_seq_no"], answer["_primary_term"])
 
     def put(
-        self, index: str, id: str, source: Mapping[str, Any], replacing: Stored | None = None, **params: str | bool
+        self, index: str, id: str, source: Mapping[str, Any], replacing: Stored | None = None, **params: Param
     ) -> None:
         """Write a document if it still is what `replacing` says, or if there is none; Conflict otherwise."""
         path = f"/{index}/_doc/{quote(id, safe='')}"
@@ -199,7 +204,7 @@ class Siem:
             cas = {"if_seq_no": replacing.seq_no, "if_primary_term": replacing.primary_term}
             self.call("PUT", path, source, **cas, **params)
 
-    def change(self, index: str, id: str, edit: Callable[[Json | None], Json], **params: str | bool) -> Json:
+    def change(self, index: str, id: str, edit: Callable[[Json | None], Json], **params: Param) -> Json:
         """Read, edit (a function of the source or None that returns the new source), write; again after a conflict."""
         while True:
             stored = self.get(index, id)

@@ -22,13 +22,17 @@ from connector.settings.model import SiemSettings
 Body = Mapping[str, Any]
 TIMEOUT_SECONDS = 120.0
 JSON, NDJSON = "application/json", "application/x-ndjson"
+MARK = "x-opaque-id"
 
 
 class Wire(Protocol):
     """What both wires can do."""
 
-    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None) -> Any:
-        """Return the decoded answer; a body of bytes is NDJSON. Raises SiemError."""
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None, mark: str = "") -> Any:
+        """Return the decoded answer; a body of bytes is NDJSON. Raises SiemError.
+
+        The mark is kept by the engine with a task that the call starts (`X-Opaque-Id`), so that it can be found.
+        """
         ...
 
     def close(self) -> None:
@@ -53,8 +57,11 @@ class PlainWire:
             **options,
         )
 
-    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None) -> Any:
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None, mark: str = "") -> Any:
         """Return the decoded answer (see `Wire.call`)."""
+        headers = {MARK: mark} if mark else {}
+        if isinstance(body, bytes):
+            headers["content-type"] = NDJSON
         try:
             return self._client.transport.perform_request(
                 method,
@@ -62,7 +69,7 @@ class PlainWire:
                 params=dict(params),
                 body=body,
                 timeout=TIMEOUT_SECONDS,  # without it the client takes the call's own `timeout` for this one
-                headers={"content-type": NDJSON} if isinstance(body, bytes) else None,
+                headers=headers,
             )
         except opensearchpy.exceptions.ConnectionError as error:
             raise Unreachable(f"{method} {path}: {_why(error.error)}") from error
@@ -91,9 +98,12 @@ class OfficialWire:
             **options,
         )
 
-    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None) -> Any:
+    def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None, mark: str = "") -> Any:
         """Return the decoded answer (see `Wire.call`)."""
-        headers = {"accept": JSON}  # the client turns both into its vendor media types
+        headers = {
+            "accept": JSON,
+            **({MARK: mark} if mark else {}),
+        }  # the client turns both into its vendor media types
         if body is not None:
             headers["content-type"] = NDJSON if isinstance(body, bytes) else JSON
         try:
