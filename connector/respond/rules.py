@@ -7,7 +7,7 @@ the other tag, has another rule, which replaces the one before. A rule that was 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
@@ -101,8 +101,14 @@ def stored_rules(siem: Siem, settings: Settings, hunt_id: str | None = None) -> 
     return tuple(_read(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"])
 
 
+def rules_called(siem: Siem, settings: Settings, name: str) -> list[TagRule]:
+    """Return the rules of the hunt of that name, title or id, be the hunt in the catalogue or not."""
+    called = {rule.hunt.id for rule in stored_rules(siem, settings) if name in asdict(rule.hunt).values()}
+    return [rule for id in called for rule in stored_rules(siem, settings, id)]
+
+
 def store(siem: Siem, settings: Settings, rule: TagRule) -> None:
-    """Write a rule as active; one that is there keeps its history, and its maker while it is active."""
+    """Write a rule as active; one that is there keeps its history and, while it is active, its maker and comment."""
 
     def edit(now: Json | None) -> Json:
         if now is None:

@@ -1,0 +1,70 @@
+"""Parts of the stored events as an update-by-query takes them: an index and a query.
+
+Promises: what a hunt matches is selected by its query or, where a threshold decides, by the ids of its events; what
+carries a rule is asked for in the way each index has the field mapped. Will not: write anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from connector.hunts.asking import Asked
+from connector.hunts.condition import Equals
+from connector.hunts.fields import SUB_FIELDS, Fields
+from connector.hunts.query import compile_query
+from connector.respond.matches import matching_events
+from connector.respond.retag import RULES_FIELD
+from connector.siem.client import Siem
+
+Json = dict[str, Any]
+IDS = 5000  # of one query, where a hunt's events are named one by one
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some of a hunt's events: the index (or pattern) they are in, and the query for them there."""
+
+    index: str
+    query: Json
+
+    def without(self, others: Json) -> Selection:
+        """Return the selection less the events of another query."""
+        return Selection(self.index, {"bool": {"filter": [self.query], "must_not": [others]}})
+
+    def within(self, others: Json) -> Selection:
+        """Return the events of the selection that another query matches too."""
+        return Selection(self.index, {"bool": {"filter": [self.query, others]}})
+
+
+def selections_of(siem: Siem, asking: Asked, since: datetime | None) -> Iterator[Selection]:
+    """Yield the events of the hunt: as its query, or, where a threshold decides, by their ids."""
+    if asking.hunt.threshold.every_event:
+        for question in asking.questions:
+            yield Selection(question.source.pattern, question.query(*question.during(since, None)))
+        return
+    by_index: dict[str, list[str]] = {}
+    for hit, _ in matching_events(siem, asking, since):
+        by_index.setdefault(hit.index, []).append(hit.id)
+    for index, ids in sorted(by_index.items()):
+        for start in range(0, len(ids), IDS):
+            yield Selection(index, {"ids": {"values": ids[start : start + IDS]}})
+
+
+def carrying(siem: Siem, index: str, rules: Sequence[str]) -> Selection:
+    """Return the events of an index that carry one of the rules, as its mapping has them now."""
+    names = ",".join((RULES_FIELD, *(f"{RULES_FIELD}.{sub}" for sub in SUB_FIELDS)))
+    path = f"/{quote(index, safe=',*-')}/_field_caps"
+    answer = siem.call("GET", path, fields=names, ignore_unavailable=True, allow_no_indices=True)
+    query = compile_query(Equals(RULES_FIELD, tuple(rules)), Fields.from_caps(answer), "eve").query
+    return Selection(index, query)
+
+
+def counted(siem: Siem, selections: Sequence[Selection], rules: Sequence[str]) -> tuple[int, int]:
+    """Return how many events the selections have, and how many of them carry one of the rules."""
+    tagged = [each.within(carrying(siem, each.index, rules).query) for each in selections]
+    every, some = (sum(siem.count(each.index, each.query) for each in many) for many in (selections, tagged))
+    return every, some
