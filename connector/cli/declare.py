@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from connector.cli import context
-from connector.cli.output import Printed, json_option, note, plain, progress, rows, show
+from connector.cli.output import Printed, cell, json_option, note, plain, progress, rows, show
 from connector.cli.respond import WINDOW, named_hunt, person
 from connector.errors import DeliveryError
 from connector.respond.declaration import PHASES, Verdict
@@ -145,7 +145,7 @@ def _declaration_page(found: Json) -> Printed:
         *((name, found[name]) for name in ("kind", "phase", "status", "explanation", "count", "first", "last")),
         ("declared", f"{found['made']} by {found['by']}, revision {found['revision']} of {found['updated']}"),
     ]
-    parts: list[Any] = [rows(["", ""], facts, f"declaration {found['id']}")]
+    parts: list[Any] = [f"declaration {found['id']}", *(f"{name}: {cell(value)}" for name, value in facts), ""]
     for item in found["evidence"].values():
         parts += _evidence_tables(item)
     history = [[entry[name] for name in ("at", "what", "by", "hunt", "phase", "count")] for entry in found["history"]]

@@ -45,12 +45,19 @@ class World:
     sleep: Callable[[float], None] = time.sleep
 
 
-def deliver(siem: Siem, settings: Settings, world: World) -> tuple[Delivery, ...]:
-    """Return the deliveries that were sent now, each with what came of it, in the order of receivers."""
-    if not settings.receivers:
+def deliver(
+    siem: Siem, settings: Settings, world: World, resting: Mapping[str, datetime] | None = None
+) -> tuple[Delivery, ...]:
+    """Return the deliveries that were sent now, each with what came of it, in the order of receivers.
+
+    `resting` names receivers that are left alone until a moment.
+    """
+    now, resting = world.now(), resting or {}
+    receivers = [receiver for receiver in settings.receivers if resting.get(receiver.name, now) <= now]
+    if not receivers:
         return ()
-    with ThreadPoolExecutor(min(THREADS, len(settings.receivers))) as threads:
-        parts = threads.map(lambda receiver: _deliver_to(siem, settings, receiver, world), settings.receivers)
+    with ThreadPoolExecutor(min(THREADS, len(receivers))) as threads:
+        parts = threads.map(lambda receiver: _deliver_to(siem, settings, receiver, world), receivers)
         return tuple(delivery for part in parts for delivery in part)
 
 
@@ -58,12 +65,16 @@ def deliver_for(siem: Siem, settings: Settings, world: World, patience: timedelt
     """Return the deliveries that were sent until none is left, or none is due before the patience ends."""
     end = world.now() + patience
     last: dict[str, Delivery] = {}
+    resting: dict[str, datetime] = {}
     while True:
-        last |= {delivery.id: delivery for delivery in deliver(siem, settings, world)}
-        moment = next_due(siem, settings)
-        if moment is None or moment > end:
+        sent = deliver(siem, settings, world, resting)
+        last |= {delivery.id: delivery for delivery in sent}
+        resting |= {one.receiver: datetime.fromisoformat(one.next) for one in sent if one.next}
+        waiting = {receiver.name: next_due(siem, settings, receiver) for receiver in settings.receivers}
+        moments = [max(moment, resting.get(name, moment)) for name, moment in waiting.items() if moment]
+        if not moments or min(moments) > end:
             return tuple(last.values())
-        world.sleep(max((moment - world.now()).total_seconds(), 1.0))
+        world.sleep(max((min(moments) - world.now()).total_seconds(), 1.0))
 
 
 def _deliver_to(siem: Siem, settings: Settings, receiver: Receiver, world: World) -> list[Delivery]:

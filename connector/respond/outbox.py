@@ -80,10 +80,9 @@ def due(siem: Siem, settings: Settings, receiver: Receiver, now: datetime) -> li
     ]
 
 
-def next_due(siem: Siem, settings: Settings) -> datetime | None:
-    """Return when the next delivery to a receiver of the settings is due, None if none is left."""
-    names = [receiver.name for receiver in settings.receivers]
-    query = {"bool": {"filter": [{"terms": {"receiver": names}}, _any(UNFINISHED)]}}
+def next_due(siem: Siem, settings: Settings, receiver: Receiver) -> datetime | None:
+    """Return when the next delivery to a receiver is due, None if none is left."""
+    query = {"bool": {"filter": [_of(receiver), _any(UNFINISHED)]}}
     hits = _search(siem, settings, {"query": query, "sort": [{"next": "asc"}], "_source": ["next"]}, 1)
     return datetime.fromisoformat(hits[0]["_source"]["next"]) if hits else None
 
