@@ -35,18 +35,22 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command("backfill", "install:backfill", "Enrich events that were stored before the installation."),
     Command("check", "catalogue:check_hunts", "Check hunts: structure, style, and every case."),
     Command("declaration", "declare:show_declaration", "Show one declaration with its evidence."),
     Command("declarations", "declare:list_declarations", "List the declarations."),
     Command("declare", "declare:declare_events", "Declare what a hunt matched: threat, phase, asset, evidence."),
     Command("deliver", "declare:deliver_due", "Send the webhooks that are due."),
+    Command("demo", "demo:demo", "See the whole story on a search engine started here: start with this."),
     Command("engine", "engine:engine", "Start and stop a search engine on this machine, for trying things out."),
     Command("findings", "running:findings", "List what the passes found, or count it by a field."),
     Command("init", "settings:init", "Write commented settings files to start from."),
+    Command("install", "install:install", "Put pipelines, templates and our own indices into the SIEM."),
     Command("list", "catalogue:list_hunts", "List the hunts, or those with every word given."),
     Command("load", "load:load", "Load EVE files, plain or gzip, to try hunts on."),
     Command("outbox", "declare:outbox", "List the deliveries to receivers, and send one again."),
     Command("pass", "running:pass_", "Ask all hunts of the events that came since the last pass."),
+    Command("plan", "install:plan", "Show what installing would change, and write nothing."),
     Command("receiver", "declare:receiver", "Receive webhooks on this machine, to try deliveries with."),
     Command("run", "running:run", "Ask hunts once of the events of a time."),
     Command("settings", "settings:settings", "Check and show the settings."),
@@ -54,6 +58,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("tables", "tables:tables", "Build the enrichment's tables anew and print the difference."),
     Command("tag", "respond:tag_events", "Tag all past events that a hunt matches."),
     Command("tags", "respond:list_tags", "List the rules that tag events."),
+    Command("uninstall", "install:uninstall", "Take everything of ours out of the SIEM."),
     Command("untag", "respond:untag_events", "Take a hunt's tag off all events."),
 )
 

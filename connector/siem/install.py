@@ -60,7 +60,7 @@ def planned(present: Present, assets: Assets) -> Plan:
     usable = {name: index for name, index in present.events.items() if not index.out}
     out = [LeftOut(name, str(index.out)) for name, index in present.events.items() if index.out]
     steps = [
-        *_pipeline_steps(present, assets),
+        *pipeline_steps(present, assets),
         *_state_steps(present, assets),
         *_template_steps(present, assets, wanted),
         *_index_steps(usable, wanted, assets),
@@ -82,7 +82,7 @@ def _check_pipelines(present: Present, theirs: Theirs, assets: Assets) -> list[s
     return [f"{where} keeps its final pipeline {pipeline}, which calls {ours}" for where, pipeline in others]
 
 
-def _pipeline_steps(present: Present, assets: Assets) -> Iterator[Step]:
+def pipeline_steps(present: Present, assets: Assets) -> Iterator[Step]:
     """Yield the steps for the ingest pipelines."""
     for name, body in assets.pipelines.items():
         why = "the enrichment" if name == assets.final_pipeline else "a part of the enrichment"

@@ -32,7 +32,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Step:
-    """One call: what is created, changed or deleted, and why. `names` are several only for indices."""
+    """One call: what is created, changed or deleted, and why. `names` are several only for indices.
+
+    A step that `may_fail` is left out if the engine refuses it.
+    """
 
     action: Action
     kind: str
@@ -42,6 +45,7 @@ class Step:
     path: str
     body: Mapping[str, Any] | None = None
     differences: tuple[Difference, ...] = ()
+    may_fail: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def carry_out(siem: Siem, plan: Plan) -> Done:
     """Return what was done; SiemError if a step that is not about indices fails."""
     done = Done(left_out=list(plan.left_out))
     for step in plan.steps:
-        if step.path.endswith(("/_mapping", "/_settings")):
+        if step.may_fail or step.path.endswith(("/_mapping", "/_settings")):
             _change_indices(siem, step, done)
         else:
             siem.call(step.method, step.path, step.body)
@@ -158,5 +162,7 @@ def _short(value: Any) -> str | None:
 
 def shown(plan: Plan) -> dict[str, Any]:
     """Return the plan as one serialisable object, without the bodies."""
-    steps = [{k: v for k, v in vars(step).items() if k not in ("method", "path", "body")} for step in plan.steps]
+    steps = [
+        {k: v for k, v in vars(step).items() if k not in ("method", "path", "body", "may_fail")} for step in plan.steps
+    ]
     return {"steps": steps, "left_out": plan.left_out, "kept": plan.kept, "notes": plan.notes}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from connector.errors import NotThere, Refused
+from connector.errors import NotAllowed, NotThere, Refused
 from connector.siem.assets import Assets
 from connector.siem.client import Siem
 from connector.siem.foreign import callers
 from connector.siem.plan import Done, LeftOut, Plan, Step, carry_out, index_steps
 from connector.siem.present import Present, read_indices, read_present
 from connector.siem.templates import our_name, without_ours
+from connector.siem.update_task import RECORDS, running_tasks
 
 WHY = "uninstalling"
 
@@ -29,11 +30,14 @@ def uninstall_plan(siem: Siem, assets: Assets, keep_state: bool = False) -> Plan
         )
     using, out = _using(siem, assets)
     settings = {"index.final_pipeline": None}
+    pipelines = [name for name in reversed(tuple(assets.pipelines)) if name in present.pipelines]
     steps = [
+        *_task_steps(siem, assets),
         *index_steps("settings", "_settings", using, settings, f"{WHY}: events run {assets.final_pipeline} no more"),
         *_template_steps(present, assets),
-        *_deletions("ingest pipeline", "_ingest/pipeline", [p for p in assets.pipelines if p in present.pipelines]),
+        *_deletions("ingest pipeline", "_ingest/pipeline", pipelines),
         *_deletions("index", "", [] if keep_state else list(present.state)),
+        *_record_steps(siem),
     ]
     return Plan(tuple(steps), tuple(out), (), tuple(_stays(siem, assets, present, keep_state)))
 
@@ -43,13 +47,28 @@ def uninstall(siem: Siem, assets: Assets, keep_state: bool = False) -> Done:
     return carry_out(siem, uninstall_plan(siem, assets, keep_state))
 
 
+def _task_steps(siem: Siem, assets: Assets) -> Iterator[Step]:
+    """Yield the steps that stop updates of ours that still run."""
+    for task in running_tasks(siem, mark=f"{assets.prefix}state/"):
+        path = f"/_tasks/{task}/_cancel?wait_for_completion=true"
+        yield Step("delete", "task", (task,), f"{WHY}: stopped", "POST", path, may_fail=True)
+
+
+def _record_steps(siem: Siem) -> Iterator[Step]:
+    """Yield the deletion of the engine's index of ended tasks, if nothing is left in it; it makes it anew at need."""
+    try:
+        if siem.call("GET", f"/{RECORDS}/_count")["count"] == 0:
+            why = f"{WHY}: the engine's records of our updates, empty"
+            yield Step("delete", "index", (RECORDS,), why, "DELETE", f"/{RECORDS}", may_fail=True)
+    except (NotThere, NotAllowed):
+        return
+
+
 def _using(siem: Siem, assets: Assets) -> tuple[list[str], list[LeftOut]]:
     """Return the indices, anywhere, whose final pipeline is ours, and those of them that cannot be changed."""
-    try:
-        every = read_indices(siem, ("*",), "none")
-    except NotThere:
-        every = {}
-    ours = [index for index in every.values() if index.final_pipeline == assets.final_pipeline]
+    ours = [
+        index for index in read_indices(siem, ("*",), "none").values() if index.final_pipeline == assets.final_pipeline
+    ]
     stuck = [index for index in ours if index.block not in (None, "write")]
     out = [LeftOut(i.name, f"{i.out}: its index.final_pipeline stays {assets.final_pipeline}") for i in stuck]
     return [index.name for index in ours if index not in stuck], out

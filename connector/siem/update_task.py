@@ -18,6 +18,7 @@ from connector.siem.client import Json, Siem
 
 ACTION = "indices:data/write/update/byquery"
 POLL_SECONDS = (0.05, 1.0)
+RECORDS = ".tasks"
 WHOLE_INDEX = "*"
 FAST_SCROLL, SLOW_SCROLL = 5000, 1000
 
@@ -68,7 +69,7 @@ class Work:
     @property
     def mark(self) -> str:
         """Return the mark of its task; headers are ASCII."""
-        return quote(f"{self.state_index}/{self.name}")
+        return quote(f"{self.state_index}/{self.name}/")
 
     @property
     def note(self) -> str:
@@ -99,10 +100,8 @@ class Work:
 
     def found(self) -> str | None:
         """Return the id of the task that does this work now, or did it and left a result nobody read; or None."""
-        options: dict[str, Any] = {"actions": ACTION, "detailed": True, "group_by": "none"}
-        for task in self.siem.call("GET", "/_tasks", **options)["tasks"]:
-            if task.get("headers", {}).get("X-Opaque-Id") == self.mark and "parent_task_id" not in task:
-                return f"{task['node']}:{task['id']}"
+        if running := running_tasks(self.siem, self.mark):
+            return running[0]
         stored = self.siem.get(self.state_index, self.note_id)
         task_id = stored.source["task"] if stored else None
         return task_id if task_id and self.siem.exists(f"/_tasks/{task_id}") else None
@@ -151,9 +150,19 @@ class Work:
     def _remove_record(self, task: str) -> None:
         """Remove the engine's own record of an ended task, where that is allowed."""
         try:
-            self.siem.call("DELETE", f"/.tasks/_doc/{task}", refresh=True)
+            self.siem.call("DELETE", f"/{RECORDS}/_doc/{task}", refresh=True)
         except (NotThere, NotAllowed, Rejected):
             return
+
+
+def running_tasks(siem: Siem, mark: str) -> list[str]:
+    """Return the ids of the running updates whose mark begins so."""
+    options: dict[str, Any] = {"actions": ACTION, "detailed": True, "group_by": "none"}
+    return [
+        f"{task['node']}:{task['id']}"
+        for task in siem.call("GET", "/_tasks", **options)["tasks"]
+        if task.get("headers", {}).get("X-Opaque-Id", "").startswith(mark) and "parent_task_id" not in task
+    ]
 
 
 def _count(status: Mapping[str, Any]) -> Count:

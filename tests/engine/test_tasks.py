@@ -124,9 +124,9 @@ def test_documents_that_fail_do_not_stop_the_others(filled: Place) -> None:
 def test_events_written_in_between_are_tried_again(filled: Place) -> None:
     """A version conflict makes another round, until none matches."""
     index = f"{filled.prefix}logs-0"
-    lines = [
-        line for n in range(0, EVENTS, 2) for line in ({"update": {"_index": index, "_id": str(n)}}, {"doc": {"x": 1}})
-    ]
+    lines: list[dict[str, object]] = []
+    for n in range(0, EVENTS, 2):
+        lines += [{"update": {"_index": index, "_id": str(n), "retry_on_conflict": 9}}, {"doc": {"x": 1}}]
 
     def disturb(count: Count) -> None:
         """Change, once, events that the task has read and not written yet."""
