@@ -1,0 +1,137 @@
+"""The story, step by step: events into the engine, hunts, findings, a host, tags, declarations, deliveries.
+
+Promises: every number comes from the engine; each step is the function behind the command of the same name; told
+twice in the same engine it finds the same. Will not: print, start an engine, or touch a SIEM of the operator.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from connector.demo.around import Around, around_host
+from connector.enrich.assets import build_assets
+from connector.enrich.tables import build_tables
+from connector.hunts.catalogue import load_catalogue
+from connector.hunts.hunt import Hunt
+from connector.hunts.listing import Finding, list_findings
+from connector.hunts.passes import Order, Pass, run_pass
+from connector.respond.declaration import Verdict
+from connector.respond.declare import Declared, declare
+from connector.respond.delivering import World, deliver_for
+from connector.respond.outbox import Delivery
+from connector.respond.receiver import LoopbackReceiver, Received
+from connector.respond.rules import rule_of
+from connector.respond.tagging import Tagging, tag
+from connector.settings.load import load_settings
+from connector.settings.model import Settings, SiemSettings
+from connector.siem.client import Siem
+from connector.siem.install import install, plan
+from connector.siem.load import Loaded, load_files
+
+OFFICE_DAY = Path(__file__).parent / "office-day" / "eve-suricata8.json.gz"
+HUNT = "public-dns-queries"
+THREAT = "DNS past the approved resolvers"
+EXPLANATION = "Names asked of public resolvers escape our filtering and log, and one of them led to the macro document."
+PATIENCE = timedelta(seconds=30)
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that was done and found, in the order of the story.
+
+    `events` are the loaded events, `kinds` their number by event type. `findings` are those of all hunts, `public`
+    those of the hunt the story is about, most events first; `around` is what else the first of its clients did.
+    """
+
+    siem: str
+    events: int
+    kinds: dict[str, int]
+    loaded: Loaded
+    hunts: int
+    passed: Pass
+    findings: tuple[Finding, ...]
+    hunt: str
+    public: tuple[Finding, ...]
+    around: Around
+    tagged: Tagging
+    declared: Declared
+    deliveries: tuple[Delivery, ...]
+    received: tuple[Received, ...]
+    seconds: float
+
+
+def demo_settings(url: str, receiver: LoopbackReceiver) -> Settings:
+    """Return the settings of the example organisation, with the engine at that url and the receiver."""
+    example = load_settings(None, {})
+    return replace(example, siem=SiemSettings(urls=(url,)), embedded=False, receivers=(receiver.settings,))
+
+
+def tell_story(siem: Siem, settings: Settings, receiver: LoopbackReceiver, tell: Tell) -> Story:
+    """Return the story, told in this engine; `tell` is given a line as each step begins. Raises SiemError."""
+    began = datetime.now(UTC)
+    tell("installing the enrichment and our own indices")
+    install(siem, plan(siem, build_assets(settings, build_tables(settings))))
+    tell("loading one working day of the office, as Suricata 8 saw it")
+    loaded = load_files(siem, [str(OFFICE_DAY)], settings.prefix, lambda *_: None)
+    catalogue = load_catalogue(settings)
+    tell(f"running {len(catalogue.hunts)} hunts over it")
+    passed = _pass(siem, settings, catalogue.hunts)
+    findings = list_findings(siem, settings).findings
+    hunt = catalogue.named(HUNT)
+    public = _most_first(list_findings(siem, settings, hunt, events=True).findings)
+    tell("looking at what else the host did that is found most often")
+    around = around_host(siem, settings, str(public[0].group["hunt.client.ip"]))
+    tell("tagging, declaring, and calling the webhook")
+    tagged, declared = _decide(siem, settings, hunt)
+    deliveries = deliver_for(siem, settings, World(), PATIENCE)
+    kinds = _kinds(siem, settings)
+    return Story(
+        siem=str(siem.product),
+        events=sum(kinds.values()),
+        kinds=kinds,
+        loaded=loaded,
+        hunts=len(catalogue.hunts),
+        passed=passed,
+        findings=_most_first(findings),
+        hunt=hunt.title,
+        public=public,
+        around=around,
+        tagged=tagged,
+        declared=declared,
+        deliveries=deliveries,
+        received=receiver.wait(len(deliveries), PATIENCE.total_seconds()),
+        seconds=round((datetime.now(UTC) - began).total_seconds(), 1),
+    )
+
+
+def _pass(siem: Siem, settings: Settings, hunts: Sequence[Hunt]) -> Pass:
+    """Return a pass up to now: nothing is on its way in any more, so it needs no lag."""
+    order = Order(hunts, lag=timedelta())
+    return run_pass(siem, settings, order, lambda: datetime.now(UTC), lambda *_: None)
+
+
+def _decide(siem: Siem, settings: Settings, hunt: Hunt) -> tuple[Tagging, Declared]:
+    """Tag the hunt's events relevant and declare them, one declaration a client."""
+    now = datetime.now(UTC)
+    tagged = tag(siem, settings, hunt, rule_of(hunt, "relevant", "demo", now, "the story of the demo"))
+    verdict = Verdict(THREAT, "command_and_control", "hunt.client.ip", "demo", EXPLANATION)
+    return tagged, declare(siem, settings, hunt, verdict, now=now)
+
+
+def _most_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings, most events first; those with as many by severity of reading: hunt and group."""
+    return tuple(sorted(findings, key=lambda f: (-f.count, f.hunt, str(f.group))))
+
+
+def _kinds(siem: Siem, settings: Settings) -> dict[str, int]:
+    """Return the number of events by event type, most first."""
+    counts: Counter[str] = Counter()
+    body = {"size": 0, "aggs": {"kinds": {"terms": {"field": "event_type.keyword", "size": 100}}}}
+    for bucket in siem.search(settings.events, body)["aggregations"]["kinds"]["buckets"]:
+        counts[bucket["key"]] = bucket["doc_count"]
+    return dict(counts.most_common())
