@@ -152,6 +152,8 @@ def _write(
         source = finding(stored.source if stored else None, addition, start, now)
         if source:
             changed[id] = source
+    if not changed:
+        return Written(), {}
     refused = siem.bulk([line for id in changed for line in _lines(index, id, changed[id], present.get(id))])
     late = {refusal.id for refusal in refused if refusal.status == CHANGED}
     _check(index, refused)
