@@ -34,7 +34,9 @@ def engine() -> None:
 @engine.command()
 @click.option("--port", default=background.PORT, show_default=True, help="Port on 127.0.0.1; 0 is any free one.")
 @click.option("--heap", default=HEAP, show_default=True, help="Memory for it, as 512m or 1g.")
-@click.option("--distribution", type=click.Choice(list(DISTRIBUTIONS)), default=DEFAULT, show_default=True)
+@click.option(
+    "--distribution", type=click.Choice(list(DISTRIBUTIONS)), default=DEFAULT, show_default=True, help="Which engine."
+)
 @click.option("--foreground", is_flag=True, help="Stay here; it stops with Ctrl-C or with this process.")
 @data_option
 @json_option

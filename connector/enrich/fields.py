@@ -14,6 +14,7 @@ KEYWORD_LIMIT = 8191  # four bytes each stay below the 32,766 bytes an index ter
 TYPES: dict[str, dict[str, Any]] = {
     "group": {"type": "keyword", "ignore_above": KEYWORD_LIMIT},
     "find": {"type": "keyword", "ignore_above": KEYWORD_LIMIT, "doc_values": False},
+    "joined": {"type": "keyword", "ignore_above": KEYWORD_LIMIT, "doc_values": False, "index": False},
     "shown": {"type": "object", "enabled": False},
     "ip": {"type": "ip", "ignore_malformed": True},
     "date": {"type": "date", "format": "epoch_millis||strict_date_optional_time", "ignore_malformed": True},
@@ -48,5 +49,5 @@ def _mapping(words: dict[str, Any]) -> dict[str, Any]:
     """Return the mapping of one field; what other screens read can be searched by name and aggregated by sub-field."""
     mapping = dict(TYPES[words["type"]])
     if words.get("screens"):
-        return {**mapping, "doc_values": False, "fields": {"keyword": mapping}}
+        return {**mapping, "doc_values": False, "fields": {"keyword": dict(TYPES["group"])}}
     return mapping
