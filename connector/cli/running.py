@@ -1,4 +1,4 @@
-"""`hunts run`, `hunts pass` and `hunts findings`: hunts asked once, all hunts asked of what is new, what they found."""
+"""`hunts run` and `hunts pass`: hunts asked once, and all hunts asked of what is new."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from connector.cli.output import Printed, encoded, json_option, note, progress, 
 from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.format import duration
 from connector.hunts.hunt import Hunt
-from connector.hunts.listing import LIMIT as FINDINGS_LIMIT
-from connector.hunts.listing import Counted, Findings, about, count_findings, list_findings
+from connector.hunts.listing import about
 from connector.hunts.passes import LAG, Order, Pass, run_pass
 from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
 
@@ -134,7 +133,9 @@ def _run_tables(result: Run) -> Printed:
         (h.name, h.severity, h.error or h.status, h.matching, h.hits, len(h.groups) + h.groups_left_out)
         for h in result.hunts
     ]
-    parts: list[Any] = [rows(columns, cells)]
+    parts: list[Any] = [rows(columns, cells), f"of {result.events:,} events"]
+    if not result.events:
+        parts.append("no event lies in that time: --since, --from and --to choose another, --all-time looks at all")
     for hunt in result.hunts:
         parts += [*_groups_table(hunt), *(f"{hunt.name}: {limit}" for limit in hunt.limits)]
     return [*parts, *(_events_table(result.hunts[0]) if len(result.hunts) == 1 else ())]
@@ -149,8 +150,8 @@ def _groups_table(hunt: HuntRun) -> list[Any]:
         (
             *group.group.values(),
             group.count,
-            _second(group.first),
-            _second(group.last),
+            second(group.first),
+            second(group.last),
             about(group.group, group.values, "department"),
         )
         for group in hunt.groups[:PRINTED]
@@ -165,11 +166,11 @@ def _events_table(hunt: HuntRun) -> list[Any]:
         return []
     newest = hunt.events[-PRINTED:]
     names = list(dict.fromkeys(name for event in newest for name in event.shown))
-    cells = [(_second(event.time), *(event.shown.get(name) for name in names)) for event in newest]
+    cells = [(second(event.time), *(event.shown.get(name) for name in names)) for event in newest]
     return [rows(("time", *names), cells, "events"), *_more(hunt.hits, len(cells), "events, older ones")]
 
 
-def _second(moment: datetime | str | None) -> str | None:
+def second(moment: datetime | str | None) -> str | None:
     """Return a moment to the second, as people read it."""
     return f"{encoded(moment)[:19]}Z" if moment else None
 
@@ -255,52 +256,3 @@ def _pass_line(done: Pass) -> str:
         return f"nothing new since {encoded(done.end)}"
     again = ", begun by a pass that did not end" if done.redone else ""
     return f"{encoded(done.start)} to {encoded(done.end)}{again}: {done.events:,} events, {len(done.hunts)} hunts"
-
-
-@click.command()
-@click.argument("name", metavar="[HUNT]", required=False)
-@click.option("--by", metavar="FIELD", help="Count by the values of a field, such as hunt.client.department.")
-@click.option("--events", is_flag=True, help="With --json: the findings' references to events too.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=FINDINGS_LIMIT, show_default=True, help="Findings, newest first."
-)
-@json_option
-@context.use
-def findings(
-    ctx: context.Context, /, *, name: str | None, by: str | None, events: bool, limit: int, as_json: bool
-) -> None:
-    """List what the passes found: of one HUNT, or of all."""
-    catalogue = load_catalogue(ctx.settings)
-    hunt = catalogue.named(name) if name else None
-    if by:
-        show(count_findings(ctx.siem(), ctx.settings, by, hunt), table=_by_table, as_json=as_json)
-    else:
-        found = list_findings(ctx.siem(), ctx.settings, hunt, limit=limit, events=events)
-        show(found, table=_findings_table, as_json=as_json)
-
-
-def _findings_table(found: Findings) -> Printed:
-    """Return the findings as a table, and how many are left out."""
-    columns = ("hunt", "severity", "status", "group", "events", "first", "last", "department or network")
-    cells = [
-        (
-            *(f.hunt, f.severity, f.status, ", ".join(value or "none" for value in f.group.values())),
-            *(f.count, _second(f.first), _second(f.last), f.department or f.network),
-        )
-        for f in found.findings
-    ]
-    if not cells:
-        return "no findings: `hunts pass` looks for them"
-    more = [f"… and {found.left_out:,} older findings: --limit takes more"] if found.left_out else []
-    return [rows(columns, cells), *more]
-
-
-def _by_table(found: Counted) -> Printed:
-    """Return the values as a table."""
-    cells = [
-        (row.value or "none", row.findings, row.count, _second(row.first), _second(row.last), row.hunts)
-        for row in found.values
-    ]
-    table = rows((found.field, "findings", "events", "first", "last", "hunts"), cells)
-    more = f"{found.cut:,} findings have more values than they keep: they are missing under those"
-    return [table, more] if found.cut else table

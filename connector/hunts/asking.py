@@ -98,8 +98,13 @@ class Question:
 
     def during(self, start: datetime | None, end: datetime | None) -> list[Json]:
         """Return the filters for events of the time [start, end); an open end is None."""
-        bounds = {name: round(at.timestamp() * 1000) for name, at in (("gte", start), ("lt", end)) if at}
-        return [{"range": {self.source.time_field: {**bounds, "format": "epoch_millis"}}}] if bounds else []
+        return during(self.source, start, end)
+
+
+def during(source: Source, start: datetime | None, end: datetime | None) -> list[Json]:
+    """Return the filters for events of a source of the time [start, end); an open end is None."""
+    bounds = {name: round(at.timestamp() * 1000) for name, at in (("gte", start), ("lt", end)) if at}
+    return [{"range": {source.time_field: {**bounds, "format": "epoch_millis"}}}] if bounds else []
 
 
 @dataclass(frozen=True)

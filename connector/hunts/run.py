@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.errors import Refused, SiemError
-from connector.hunts.asking import FATAL, Asked, Hit, Progress, asked, counts, every_hit, total
+from connector.hunts.asking import FATAL, Asked, Hit, Progress, asked, counts, during, every_hit, total
 from connector.hunts.bursts import burst
 from connector.hunts.hunt import Hunt
 from connector.hunts.tally import Member, Tally, tallied, told
@@ -85,9 +85,10 @@ class HuntRun:
 
 @dataclass(frozen=True)
 class Run:
-    """The results of all hunts over one time."""
+    """The results of all hunts over one time; `events` are all events of it, whatever hunts say of them."""
 
     span: Span
+    events: int
     hunts: tuple[HuntRun, ...]
 
     @property
@@ -110,7 +111,13 @@ def run_hunts(
     counted = iter(counts(siem, questions))
     found = [(each, [next(counted) for _ in each.questions]) for each in asking]
     desk = _Desk(siem, span, progress, limit)
-    return Run(span, tuple(desk.hunt_run(each, numbers) for each, numbers in found))
+    return Run(span, _events(siem, settings, span), tuple(desk.hunt_run(each, numbers) for each, numbers in found))
+
+
+def _events(siem: Siem, settings: Settings, span: Span) -> int:
+    """Return how many events there are in the span."""
+    queries = [(s.pattern, {"bool": {"filter": during(s, span.start, span.end)}}) for s in settings.sources]
+    return sum(siem.count(pattern, query) for pattern, query in queries)
 
 
 def _is_empty(siem: Siem, settings: Settings) -> bool:
