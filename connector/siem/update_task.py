@@ -6,6 +6,7 @@ result afterwards. Will not: decide what to update, or start a second round.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +21,7 @@ ACTION = "indices:data/write/update/byquery"
 POLL_SECONDS = (0.05, 1.0)
 RECORDS = ".tasks"
 WHOLE_INDEX = "*"
+CANCELLED = "task_cancelled_exception"
 FAST_SCROLL, SLOW_SCROLL = 5000, 1000
 
 
@@ -173,6 +175,8 @@ def _count(status: Mapping[str, Any]) -> Count:
 def _outcome(answer: Json, name: str) -> Outcome:
     """Return the end of a task from the engine's record of it; Rejected if it could not run at all."""
     if error := answer.get("error"):
+        if CANCELLED in json.dumps(error):  # while it searched: what it wrote until then is not told
+            return GONE
         cause = (error.get("caused_by") or {}).get("reason") or ""
         raise Rejected(f"the update {name} could not run: {error.get('reason')} {cause}".strip())
     response = answer["response"]
@@ -188,6 +192,8 @@ def _failures(found: Sequence[Json], name: str) -> Iterator[Failure]:
         cause = failure.get("cause") or failure.get("reason") or {}
         inner = (cause.get("caused_by") or {}).get("reason")
         reason = ": ".join(str(part) for part in (cause.get("reason"), inner) if part)[:500]
+        if "id" not in failure and CANCELLED in json.dumps(cause):
+            continue
         if "id" not in failure:
             raise Rejected(f"the update {name} could not search {failure.get('index')}: {reason}")
         yield Failure(failure["index"], failure["id"], reason)
