@@ -7,7 +7,7 @@ from rich.progress import TaskID
 
 from connector.cli import context
 from connector.cli.output import Printed, json_option, progress, rows, show
-from connector.siem.event_template import REJECTED
+from connector.siem.eve import Layout
 from connector.siem.load import Loaded, load_files
 
 
@@ -42,7 +42,9 @@ def _table(loaded: Loaded) -> Printed:
     ]
     words = [f"{sum(f.stored for f in loaded.files):,} events stored, {loaded.events_per_second:,} a second"]
     for file in loaded.files:
-        words += [f"{count:,} lines of {file.file} are in {REJECTED}: {why}" for why, count in file.rejected.items()]
+        words += [
+            f"{count:,} lines of {file.file} are in {Layout().rejected}: {why}" for why, count in file.rejected.items()
+        ]
         words += [f"  {example}" for example in file.examples[:5]]
     if loaded.template:
         words.append(f"no template of the SIEM was there for these indices: {loaded.template} is in place")

@@ -17,10 +17,34 @@ from hashlib import blake2b
 from typing import Any, Literal, NoReturn
 
 Period = Literal["day", "year"]
+STEM = "logstash-"
 DAYS_AT_MOST = 100
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:?\d\d)")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 _DAY = re.compile(rb'"timestamp" *: *"(\d{4}-\d\d-\d\d)')
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How index names are made: `<stem><event_type>-<date>`, the date that of the day or the year."""
+
+    stem: str = STEM
+    period: Period = "day"
+
+    @property
+    def pattern(self) -> str:
+        """Return the pattern of all indices of loaded lines."""
+        return f"{self.stem}*"
+
+    @property
+    def rejected(self) -> str:
+        """Return the index of lines that are no events."""
+        return f"{self.stem}rejected"
+
+    def index(self, kind: str, moment: str) -> str:
+        """Return the index of an event of a type and a time as `utc` returns it."""
+        date = moment[:10].replace("-", ".") if self.period == "day" else moment[:4]
+        return f"{self.stem}{kind}-{date}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +65,7 @@ class Odd:
     detail: str = ""
 
 
-def read_line(line: bytes, number: int, period: Period) -> Placed | Odd:
+def read_line(line: bytes, number: int, layout: Layout) -> Placed | Odd:
     """Return what a line (without blanks around it) of a file is; `number` counts the file's lines from 1."""
     id = line_id(line, number)
     try:
@@ -56,8 +80,11 @@ def read_line(line: bytes, number: int, period: Period) -> Placed | Odd:
         return Odd(id, "no timestamp") if time is None else Odd(id, "odd timestamp", repr(time)[:200])
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
         return Odd(id, "no event_type") if kind is None else Odd(id, "odd event_type", repr(kind)[:200])
-    index = f"logstash-{kind}-{index_date(moment, period)}"
-    return Placed(index, id, line if "@timestamp" in event else b'{"@timestamp":"%b",%b' % (moment.encode(), line[1:]))
+    return Placed(
+        layout.index(kind, moment),
+        id,
+        line if "@timestamp" in event else b'{"@timestamp":"%b",%b' % (moment.encode(), line[1:]),
+    )
 
 
 def once(event: Placed) -> Placed:
@@ -101,11 +128,6 @@ def _utc_second(local: str, zone: str) -> str | None:
     except (ValueError, OverflowError):
         return None
     return moment.isoformat()[:19]
-
-
-def index_date(moment: str, period: Period) -> str:
-    """Return the end of an index name for a time as `utc` returns it: `YYYY.MM.dd`, or `YYYY`."""
-    return moment[:10].replace("-", ".") if period == "day" else moment[:4]
 
 
 def days_in(chunk: bytes) -> set[bytes]:

@@ -15,9 +15,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from connector.siem.client import Siem
+from connector.siem.eve import Layout
 
-EVENTS = "logstash-*"
-REJECTED = "logstash-rejected"
 KEYWORD = {"keyword": {"type": "keyword", "ignore_above": 256}}
 DATE = {"type": "date"}
 SPAN = {"properties": {"start": DATE, "end": DATE}}
@@ -27,7 +26,6 @@ STORED = {"type": "object", "enabled": False}
 
 TEMPLATE: dict[str, Any] = {
     "order": 0,
-    "index_patterns": [EVENTS],
     "settings": {
         "index.number_of_shards": 1,
         "index.auto_expand_replicas": "0-1",
@@ -75,27 +73,26 @@ REJECTED_INDEX: dict[str, Any] = {
 }
 
 
-def put_if_needed(siem: Siem, prefix: str) -> str | None:
+def put_if_needed(siem: Siem, prefix: str, layout: Layout) -> str | None:
     """Return the name of our legacy template for loaded events, now in place; None if the SIEM's own decide.
 
     A legacy one, because a composable one would make the engine ignore every legacy template of these indices.
     """
     name = f"{prefix}load"
-    if _governed(siem, ours=prefix):
+    if _governed(siem, prefix, layout.index("dns", "2026-01-01")):
         return None
-    siem.call("PUT", f"/_template/{name}", TEMPLATE)
+    siem.call("PUT", f"/_template/{name}", {**TEMPLATE, "index_patterns": [layout.pattern]})
     return name
 
 
-def _governed(siem: Siem, ours: str) -> bool:
-    """Tell whether a template of the SIEM matches such an index; a legacy one for `*` sets defaults, no mapping."""
-    example = "logstash-dns-2026.01.01"
-    composable = [
-        t["index_template"]["index_patterns"] for t in siem.call("GET", "/_index_template")["index_templates"]
-    ]
-    legacy = [
-        [pattern for pattern in template["index_patterns"] if pattern != "*"]
-        for name, template in siem.call("GET", "/_template").items()
-        if not name.startswith(ours)
-    ]
-    return any(fnmatchcase(example, pattern) for patterns in composable + legacy for pattern in patterns)
+def _governed(siem: Siem, prefix: str, index: str) -> bool:
+    """Tell whether a template of the SIEM makes such an index; a legacy one for `*` sets defaults, no mapping.
+
+    Ours that installing puts do not count, nor does the one put here before.
+    """
+    ours = (f"{prefix}events", f"{prefix}load")
+    composable = [t for t in siem.call("GET", "/_index_template")["index_templates"] if t["name"] not in ours]
+    legacy = [t for name, t in siem.call("GET", "/_template").items() if name not in ours]
+    patterns = [pattern for template in composable for pattern in template["index_template"]["index_patterns"]]
+    patterns += [pattern for template in legacy for pattern in template["index_patterns"] if pattern != "*"]
+    return any(fnmatchcase(index, pattern) for pattern in patterns)

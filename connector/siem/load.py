@@ -15,11 +15,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from connector.siem import event_template
+from connector.errors import ContentError
 from connector.siem.client import Siem
-from connector.siem.eve import DAYS_AT_MOST, Period, days_in, read_line
+from connector.siem.eve import DAYS_AT_MOST, STEM, Layout, Period, days_in, read_line
+from connector.siem.event_template import put_if_needed
 from connector.siem.lines import STDIN, LineFile
 from connector.siem.sending import Item, Sent, send
 
@@ -57,34 +59,35 @@ class Loaded:
     events_per_second: int
 
 
-def load_files(siem: Siem, files: Sequence[str], prefix: str, progress: Progress) -> Loaded:
+def load_files(siem: Siem, files: Sequence[str], prefix: str, progress: Progress, stem: str = STEM) -> Loaded:
     """Return what became of the files (paths, plain or gzip; `-` is standard input), loaded one after the other.
 
-    ContentError if a file cannot be read, SiemError if the engine fails. Run again after either: what is stored
-    already is skipped.
+    `prefix` begins the name of a template of ours, `stem` the names of the indices. ContentError if a file cannot be
+    read, SiemError if the engine fails. Run again after either: what is stored already is skipped.
     """
     started = time.monotonic()
-    template = event_template.put_if_needed(siem, prefix)
+    template = put_if_needed(siem, prefix, Layout(stem))
     with ThreadPoolExecutor(WORKERS) as pool:
-        done = tuple(_load_file(siem, pool, file, progress) for file in files)
-    siem.call("POST", f"/{event_template.EVENTS}/_refresh", ignore_unavailable=True, allow_no_indices=True)
+        done = tuple(_load_file(siem, pool, file, Layout(stem, _period(file)), progress) for file in files)
+    siem.call("POST", f"/{Layout(stem).pattern}/_refresh", ignore_unavailable=True, allow_no_indices=True)
     seconds = time.monotonic() - started
     return Loaded(done, template, round(seconds, 3), round(sum(f.stored for f in done) / seconds))
 
 
-def _load_file(siem: Siem, pool: ThreadPoolExecutor, file: str, progress: Progress) -> FileLoaded:
+def _load_file(siem: Siem, pool: ThreadPoolExecutor, file: str, layout: Layout, progress: Progress) -> FileLoaded:
     """Return what became of one file; the pool sends while this thread reads."""
     started = time.monotonic()
-    loaded = FileLoaded(file, _period(file))
+    loaded = FileLoaded(file, layout.period)
     under_way: deque[Future[Sent]] = deque()
     with LineFile(file) as lines:
         try:
-            for items in _batches(lines, loaded):
-                under_way.append(pool.submit(send, siem, file, items))
+            for items in _batches(lines, layout, loaded):
+                under_way.append(pool.submit(send, siem, file, layout, items))
                 progress(file, lines.position, lines.size)
                 if len(under_way) > WORKERS:
                     _note(loaded, under_way.popleft().result())
-        finally:  # a damaged file: what was read before the damage is stored all the same
+            progress(file, lines.position, lines.size)
+        finally:  # an error, of the file or of another portion, does not break these off
             for future in under_way:
                 _note(loaded, future.result())
     loaded.seconds = round(time.monotonic() - started, 3)
@@ -95,26 +98,30 @@ def _period(file: str) -> Period:
     """Return whether the file's events go into indices by day or by year."""
     days: set[bytes] = set()
     if file != STDIN:
-        with LineFile(file) as lines:
+        with LineFile(file) as lines, suppress(ContentError):  # loading tells of damage
             for chunk in lines.chunks():
                 days |= days_in(chunk)
     return "day" if len(days) <= DAYS_AT_MOST else "year"
 
 
-def _batches(lines: LineFile, loaded: FileLoaded) -> Iterator[list[Item]]:
+def _batches(lines: LineFile, layout: Layout, loaded: FileLoaded) -> Iterator[list[Item]]:
     """Yield the file's lines in portions of one bulk body, counting lines and blanks."""
     items: list[Item] = []
     size = 0
-    for number, line in lines.lines():
-        loaded.lines = number
-        if not line:
-            loaded.blank += 1
-            continue
-        items.append(Item(number, line, read_line(line, number, loaded.period)))
-        size += len(line)
-        if size >= BODY_BYTES or len(items) >= BODY_EVENTS:
-            yield items
-            items, size = [], 0
+    try:
+        for number, line in lines.lines():
+            loaded.lines = number
+            if not line:
+                loaded.blank += 1
+                continue
+            items.append(Item(number, line, read_line(line, number, layout)))
+            size += len(line)
+            if size >= BODY_BYTES or len(items) >= BODY_EVENTS:
+                yield items
+                items, size = [], 0
+    except ContentError:  # a damaged file: what stands before the damage is loaded
+        yield items
+        raise
     if items:
         yield items
 

@@ -1,4 +1,4 @@
-"""Sends a portion of a file's lines to the engine: events to their index, everything else to `logstash-rejected`.
+"""Sends a portion of a file's lines to the engine: events to their index, the rest to that of rejected lines.
 
 Promises: when `send` returns, every item is stored, now or before; a busy engine is asked again, for those items only.
 Raises rather than take a failure of the engine (no shards left, no rights, a blocked index) for a bad event.
@@ -17,15 +17,15 @@ import stamina
 
 from connector.errors import Overloaded, Rejected
 from connector.siem.client import Refusal, Siem
-from connector.siem.eve import Odd, Placed, once
-from connector.siem.event_template import REJECTED, REJECTED_INDEX
+from connector.siem.eve import Layout, Odd, Placed, once
+from connector.siem.event_template import REJECTED_INDEX
 
 BUSY = (429, 502, 503, 504)
 ALREADY = 409
 # what an answer must hold: with a status for each item, positions stay as they were sent
 ANSWER = "errors,items.*.status,items.*.error.reason,items.*.error.caused_by.reason"
 DUPLICATE = re.compile(r"Duplicate (field|Object property|key)", re.IGNORECASE)
-NOT_THE_EVENT = re.compile(r"maximum (normal )?shards open|blocked by|pipeline with id \[.*\] does not exist")
+NOT_THE_EVENT = re.compile(r"maximum (\w+ )?shards open|blocked by|pipeline with id \[.*\] does not exist")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Sent:
     rejected: tuple[Rejection, ...]
 
 
-def send(siem: Siem, file: str, items: Sequence[Item]) -> Sent:
+def send(siem: Siem, file: str, layout: Layout, items: Sequence[Item]) -> Sent:
     """Return what became of the items of a file, all of them stored; SiemError if the engine fails."""
     events = [(item, item.read) for item in items if isinstance(item.read, Placed)]
     refused = _refused(siem, [placed for _, placed in events])
@@ -67,7 +67,7 @@ def send(siem: Siem, file: str, items: Sequence[Item]) -> Sent:
             _check_blame(refusal, file, item, placed.index)
             rejections.append(Rejection(item.number, "refused by the engine", refusal.reason.split("\n")[0]))
     rejections.sort(key=lambda rejection: rejection.number)
-    _store_rejected(siem, file, items, rejections)
+    _store_rejected(siem, file, layout.rejected, items, rejections)
     return Sent(len(events) - len(refused), already, tuple(rejections))
 
 
@@ -121,30 +121,30 @@ def _check_blame(refusal: Refusal, file: str, item: Item, index: str) -> None:
         )
 
 
-def _store_rejected(siem: Siem, file: str, items: Sequence[Item], rejections: Sequence[Rejection]) -> None:
+def _store_rejected(siem: Siem, file: str, index: str, items: Sequence[Item], rejections: Sequence[Rejection]) -> None:
     """Store the raw lines with their reasons."""
     if not rejections:
         return
-    if not siem.exists(f"/{REJECTED}"):
-        _make_index(siem)
+    if not siem.exists(f"/{index}"):
+        _make_index(siem, index)
     by_number = {item.number: item for item in items}
-    documents = [_document(file, by_number[rejection.number], rejection) for rejection in rejections]
+    documents = [_document(file, index, by_number[rejection.number], rejection) for rejection in rejections]
     for position, refusal in _create(siem, documents).items():
         if refusal.status != ALREADY:
             where = f"{file}:{rejections[position].number}"
-            raise Rejected(f"{where}: cannot be stored in {REJECTED} ({refusal.status}): {refusal.reason}")
+            raise Rejected(f"{where}: cannot be stored in {index} ({refusal.status}): {refusal.reason}")
 
 
-def _make_index(siem: Siem) -> None:
+def _make_index(siem: Siem, index: str) -> None:
     """Make the index of rejected lines, unless another thread just did."""
     try:
-        siem.call("PUT", f"/{REJECTED}", REJECTED_INDEX)
+        siem.call("PUT", f"/{index}", REJECTED_INDEX)
     except Rejected:
-        if not siem.exists(f"/{REJECTED}"):
+        if not siem.exists(f"/{index}"):
             raise
 
 
-def _document(file: str, item: Item, rejection: Rejection) -> Placed:
+def _document(file: str, index: str, item: Item, rejection: Rejection) -> Placed:
     """Return a rejected line as a document; bytes that are no UTF-8 are written as escapes."""
     source: Mapping[str, Any] = {
         "@timestamp": datetime.now(UTC).isoformat(),
@@ -153,4 +153,4 @@ def _document(file: str, item: Item, rejection: Rejection) -> Placed:
         "hunt": {"error": f"{rejection.kind}: {rejection.detail}"},
         "log": {"file": {"path": file, "line": item.number}},
     }
-    return Placed(REJECTED, item.read.id, json.dumps(source).encode())
+    return Placed(index, item.read.id, json.dumps(source).encode())
