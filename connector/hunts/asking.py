@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.enrich.dialects import stored_name
-from connector.errors import NotAllowed, Rejected, SiemError, Unreachable
+from connector.errors import NotAllowed, Refused, Rejected, SiemError, Unreachable
 from connector.hunts.address import is_address_field, plain_address
 from connector.hunts.condition import Scalar, field_names, scalar_text
 from connector.hunts.fields import Fields
@@ -129,9 +129,31 @@ class Asked:
 
 
 def asked(siem: Siem, settings: Settings, hunts: Sequence[Hunt]) -> tuple[Asked, ...]:
-    """Return the hunts with their questions, compiled for the mappings that the sources have now."""
+    """Return the hunts with their questions, compiled for the mappings that the sources have now.
+
+    Refused if an index belongs to two sources: its events would count twice.
+    """
+    _check_apart(siem, settings.sources)
     fields = [(source, source_fields(siem, source, hunts)) for source in settings.sources]
     return tuple(_asked(hunt, fields) for hunt in hunts)
+
+
+def _check_apart(siem: Siem, sources: Sequence[Source]) -> None:
+    """Raise Refused if an index belongs to two sources."""
+    owners: dict[str, str] = {}
+    for source in sources if len(sources) > 1 else ():
+        for index in _caps(siem, source, INGESTED)["indices"]:
+            if index in owners:
+                both = f"{owners[index]} and {source.pattern}"
+                raise Refused(f"the index {index} belongs to two sources, {both}: change a pattern in `sources`")
+            owners[index] = source.pattern
+
+
+def _caps(siem: Siem, source: Source, fields: str) -> Json:
+    """Return how fields are mapped in a source, and its indices."""
+    path = f"/{source.pattern}/_field_caps"
+    found: Json = siem.call("GET", path, fields=fields, ignore_unavailable=True, allow_no_indices=True)
+    return found
 
 
 def source_fields(siem: Siem, source: Source, hunts: Sequence[Hunt]) -> Fields:
@@ -141,8 +163,7 @@ def source_fields(siem: Siem, source: Source, hunts: Sequence[Hunt]) -> Fields:
     found: Json = {}
     for start in range(0, len(stored), URL_NAMES):
         names = ",".join(f"{name}*" for name in stored[start : start + URL_NAMES])  # * for the sub-fields
-        path = f"/{source.pattern}/_field_caps"
-        found |= siem.call("GET", path, fields=names, ignore_unavailable=True, allow_no_indices=True)["fields"]
+        found |= _caps(siem, source, names)["fields"]
     return Fields.from_caps({"fields": found})
 
 

@@ -147,6 +147,25 @@ def test_a_threshold_is_reached_over_all_sources_together(place: Place) -> None:
     assert counts(result) == {("192.0.2.1",): 3}
 
 
+def test_sources_that_share_an_index_are_refused(each_place: Place) -> None:
+    settings = settings_in(each_place)
+    put_events(each_place, [event(1)])
+    wider = replace(settings.sources[0], pattern=f"{each_place.prefix}lo*")
+    with pytest.raises(Refused, match="belongs to two sources"):
+        running(each_place, replace(settings, sources=(*settings.sources, wider)), hunt())
+
+
+def test_events_of_elastic_agent_are_found_by_the_same_hunt(each_place: Place) -> None:
+    settings = settings_in(each_place)
+    source = replace(settings.sources[0], dialect="ecs")
+    first = event(1)
+    put_events(each_place, [first | {"suricata": {"eve": {"event_type": "dns"}}, "source": {"ip": "192.0.2.7"}}])
+    by_address = hunt(group_by=("src_ip", "hunt.client.ip"))
+    (result,) = running(each_place, replace(settings, sources=(source,)), by_address)
+    assert counts(result) == {("192.0.2.7", "192.0.2.1"): 1}
+    assert result.events[0].shown == {"src_ip": "192.0.2.7", "hunt.client.ip": "192.0.2.1"}
+
+
 def test_without_any_index_it_says_so(place: Place) -> None:
     settings = replace(settings_in(place), sources=(replace(Settings().sources[0], pattern=f"{place.prefix}none-*"),))
     with pytest.raises(Refused, match="no index matches"):
