@@ -38,8 +38,9 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     words = shlex.split(line)
     assert words[0] == "hunts", line
     command = [sys.executable, "-c", "from connector.cli import main; main()", *words[1:]]
+    environment = os.environ | {"COLUMNS": "200"}
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=240, env=os.environ | {"COLUMNS": "200"}
+        command, cwd=folder, capture_output=True, text=True, timeout=240, env=environment, check=False
     )
 
 
