@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from connector.cli import context
+from connector.cli.catalogue import catalogue_of
 from connector.cli.output import Printed, json_option, note, progress, rows, show
-from connector.hunts.catalogue import load_catalogue
 from connector.hunts.format import duration
 from connector.hunts.hunt import Hunt
 from connector.respond.rules import Tag, TagRule, rule_of, stored_rules
@@ -53,7 +53,7 @@ def person() -> str:
 
 def named_hunt(ctx: context.Context, name: str) -> Hunt:
     """Return the hunt of that name, title or id; Refused if there is none."""
-    return load_catalogue(ctx.settings).named(name)
+    return catalogue_of(ctx).named(name)
 
 
 @click.command(name="tag")

@@ -1,7 +1,6 @@
 """The office day of the shared material in a real engine, enriched by the real pipeline, to test write-back on."""
 
 import gzip
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,24 +13,27 @@ from connector.enrich.tables import build_tables
 from connector.hunts.cases import example_settings
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
-from connector.siem.eve import Placed, read_line
-from connector.siem.event_template import TEMPLATE
+from connector.siem.eve import Layout
+from connector.siem.event_template import put_if_needed
 from connector.siem.install import STATE_SETTINGS, install, plan
+from connector.siem.load import load_files
 from connector.siem.state import STATE_MAPPINGS
-
-PORTION = 5000
 
 
 def settings_of(place: Place, **more: Any) -> Settings:
     """Return settings of the example organisation that keep everything in the place."""
-    source = Source(f"{place.prefix}logstash-*", "eve", "@timestamp")
+    source = Source(f"{stem_of(place)}*", "eve", "@timestamp")
     return replace(example_settings(), sources=(source,), prefix=place.prefix, **more)
 
 
 def put_template(place: Place) -> None:
     """Put the template of loaded events for the place's indices."""
-    body = TEMPLATE | {"index_patterns": [f"{place.prefix}logstash-*"]}
-    place.siem.call("PUT", f"/_template/{place.prefix}loaded", body)
+    put_if_needed(place.siem, place.prefix, Layout(stem_of(place)))
+
+
+def stem_of(place: Place) -> str:
+    """Return what the names of the place's event indices begin with."""
+    return f"{place.prefix}logstash-"
 
 
 def install_all(place: Place, settings: Settings) -> None:
@@ -48,27 +50,26 @@ def install_state(place: Place, settings: Settings) -> None:
 
 def load_story(place: Place, shared: Path) -> Settings:
     """Return the settings of a place that holds the office day, enriched."""
+    return load_lines(place, shared / "story" / "eve-suricata8.json.gz")
+
+
+def load_lines(place: Place, file: Path) -> Settings:
+    """Return the settings of a place that holds the events of a file, enriched."""
     settings = settings_of(place)
     put_template(place)
     install_all(place, settings)
-    with gzip.open(shared / "story" / "eve-suricata8.json.gz") as file:
-        load(place, [line.strip() for line in file])
+    (loaded,) = load_files(place.siem, [str(file)], place.prefix, lambda *_: None, stem_of(place)).files
+    assert loaded.stored == loaded.lines
     return settings
 
 
-def load(place: Place, lines: list[bytes]) -> None:
-    """Store the lines of an EVE file as events."""
-    for start in range(0, len(lines), PORTION):
-        events = [read_line(line, number, "day") for number, line in enumerate(lines[start : start + PORTION], start)]
-        body = b"".join(_lines(place, event) for event in events if isinstance(event, Placed))
-        assert place.siem.bulk(body) == []
-    place.siem.call("POST", f"/{place.prefix}logstash-*/_refresh")
-
-
-def _lines(place: Place, event: Placed) -> bytes:
-    """Return the two lines of a bulk body for an event."""
-    action = {"create": {"_index": place.prefix + event.index, "_id": event.id}}
-    return json.dumps(action).encode() + b"\n" + event.source + b"\n"
+def some_of_the_story(shared: Path, kind: str, folder: Path) -> Path:
+    """Return a file with the office day's events of one type."""
+    mark = f'"event_type":"{kind}"'.encode()
+    with gzip.open(shared / "story" / "eve-suricata8.json.gz") as file:
+        lines = [line for line in file if mark in line]
+    (folder / "events.json").write_bytes(b"".join(lines))
+    return folder / "events.json"
 
 
 def sources(siem: Siem, index: str) -> dict[tuple[str, str], dict[str, Any]]:
