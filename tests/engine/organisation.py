@@ -14,6 +14,7 @@ from connector.hunts.passes import Order, Pass, run_pass
 from connector.settings.load import load_settings
 from connector.settings.model import Settings, SiemSettings
 from connector.siem.client import Siem
+from connector.siem.eve import STEM
 from connector.siem.install import install, plan
 from connector.siem.load import load_files
 from tests.conftest import Place, clean
@@ -38,14 +39,13 @@ exceptions: []
 
 @contextmanager
 def new_place(url: str) -> Iterator[Place]:
-    """Hold a clean place for the length of a with statement; loaded events go with it."""
+    """Hold a clean place for the length of a with statement."""
     prefix = f"t{secrets.token_hex(4)}-"
     with Siem.connect(SiemSettings(urls=(url,))) as siem:
         try:
             yield Place(siem, prefix, url)
         finally:
             clean(siem, prefix)
-            siem.call("DELETE", "/logstash-*")
 
 
 def story_settings(place: Place, folder: Path, shared: Path) -> Settings:
@@ -65,15 +65,16 @@ def office_settings(place: Place, folder: Path) -> Settings:
 def _settings(place: Place, folder: Path) -> Settings:
     """Return the settings of a folder, for the test's place."""
     file = folder / "hunts.yml"
-    file.write_text(f"siem: {{url: '{place.url}'}}\nprefix: {place.prefix}\n", encoding="utf-8")
+    source = f"{{pattern: '{place.prefix}{STEM}*', dialect: eve, time_field: '@timestamp'}}"
+    lines = (f"siem: {{url: '{place.url}'}}", f"prefix: {place.prefix}", f"sources: [{source}]")
+    file.write_text("\n".join(lines), encoding="utf-8")
     return load_settings(file, {})
 
 
 def install_and_load(siem: Siem, settings: Settings, *files: Path) -> None:
     """Install everything and load EVE files; every line of them is an event afterwards."""
-    siem.call("DELETE", "/logstash-*")
     install(siem, plan(siem, build_assets(settings, build_tables(settings))))
-    loaded = load_files(siem, [str(file) for file in files], settings.prefix, lambda *_: None)
+    loaded = load_files(siem, [str(file) for file in files], settings.prefix, lambda *_: None, settings.prefix + STEM)
     assert all(file.stored == file.lines for file in loaded.files)
 
 

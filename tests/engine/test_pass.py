@@ -254,26 +254,26 @@ class Passes:
     WORKER = """
 import os, sys
 import connector.cli, connector.cli.running, connector.hunts.cases, connector.settings.load, connector.siem.client
-for _ in sys.stdin:
+for file in sys.stdin:
     process = os.fork()
     if process == 0:
         os.dup2(2, 1)
-        os._exit(connector.cli.run(sys.argv[1:]))
+        os._exit(connector.cli.run(["--settings", file.strip(), "pass", "--lag", "0s"]))
     print(process, flush=True)
     sys.stdin.readline()
     print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self) -> None:
         """Start the process that forks."""
         self.seconds = 0.0
-        command = [sys.executable, "-c", self.WORKER, "--settings", settings.file or "", "pass", "--lag", "0s"]
+        command = [sys.executable, "-c", self.WORKER]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self._worker = subprocess.Popen(command, text=True, bufsize=1, **pipes)  # type: ignore[call-overload]
 
-    def one(self, kill_after: float | None = None) -> int:
+    def one(self, settings: Settings, kill_after: float | None = None) -> int:
         """Return the exit code of a pass; of one that is killed after so many seconds it is -9."""
-        self._worker.stdin.write("go\n")
+        self._worker.stdin.write(f"{settings.file}\n")
         process, began = int(self._worker.stdout.readline()), time.monotonic()
         if kill_after is not None:
             time.sleep(kill_after)
@@ -293,22 +293,23 @@ def test_killed_at_any_moment_and_done_again_the_end_is_the_same(opensearch: str
     with new_place(opensearch) as place:
         siem, undisturbed = place.siem, story_settings(place, tmp_path, shared)
         install_and_load(siem, undisturbed, shared / "story" / "eve-suricata8.json.gz")
-        passes = Passes(undisturbed)
-        assert passes.one() == 0
-        passes.end()
+        passes = Passes()
+        assert passes.one(undisturbed) == 0
+        seconds = passes.seconds
         whole, events = found(siem, undisturbed), siem.count(undisturbed.events, {"match_all": {}})
         chance, kills, rounds = random.Random(20), 0, 0
         while kills < 20:
             rounds += 1
             settings = with_prefix(undisturbed, f"{place.prefix}{rounds}-")
             make_state(siem, settings)
-            kills += kill_passes(siem, settings, passes.seconds, chance)
+            kills += kill_passes(siem, settings, passes, seconds, chance)
             assert found(siem, settings) == whole
             entries = ledger(siem, settings)
             assert sum(entry["events"] for entry in entries) == events
             assert without_gaps(entries)
             assert watermark(siem, settings)["watermark"] == entries[-1]["to"]
             assert watermark(siem, settings)["plan"] is None
+        passes.end()
 
 
 def with_prefix(settings: Settings, prefix: str) -> Settings:
@@ -320,15 +321,14 @@ def with_prefix(settings: Settings, prefix: str) -> Settings:
     return load_settings(copy, {})
 
 
-def kill_passes(siem: Siem, settings: Settings, seconds: float, chance: random.Random) -> int:
+def kill_passes(siem: Siem, settings: Settings, passes: Passes, seconds: float, chance: random.Random) -> int:
     """Kill passes at any moment until one has done its work, then let one end; return how many left work behind."""
-    passes, unfinished = Passes(settings), 0
+    unfinished = 0
     for _ in range(25):
-        passes.one(kill_after=chance.uniform(0, seconds))
+        passes.one(settings, kill_after=chance.uniform(0, seconds))
         state = siem.get(settings.state("state"), "pass")
         if state and state.source["value"]["plan"] is None:
             break
         unfinished += state is not None
-    assert passes.one() == 0
-    passes.end()
+    assert passes.one(settings) == 0
     return unfinished
