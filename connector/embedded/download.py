@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -112,6 +113,7 @@ class _Download:
         self.stop = threading.Event()
         self._folder, self._bases, self._total, self._progress = folder, bases, total, progress
         self.session = requests.Session()
+        self.session.verify = system_certificates()
         self.session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=THREADS))
         self._done = 0
         self._lock = threading.Lock()
@@ -185,6 +187,15 @@ def _is_passing(error: Exception) -> bool:
     if isinstance(error, requests.exceptions.SSLError):
         return False
     return isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
+
+
+def system_certificates() -> str | bool:
+    """Return where the machine keeps the authorities it trusts, or True for those that come with requests.
+
+    A company's proxy has its authority there; REQUESTS_CA_BUNDLE still goes before it.
+    """
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath or True
 
 
 def _remedy(error: requests.RequestException) -> str:
