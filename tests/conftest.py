@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from standin_elasticsearch8 import elasticsearch8
 
 from connector.embedded.account import unprivileged_account
 from connector.embedded.java import java_for
@@ -24,6 +25,7 @@ from connector.errors import EngineError, NotThere, Rejected
 from connector.settings.model import SiemSettings
 from connector.siem.client import Siem
 
+__all__ = ["elasticsearch8"]
 REPOSITORY = Path(__file__).parent.parent
 
 
@@ -69,7 +71,7 @@ def elasticsearch7() -> Iterator[str]:
     yield from _engine(ELASTICSEARCH_7, "HUNTS_TEST_ELASTICSEARCH7")
 
 
-@pytest.fixture(params=["opensearch", "elasticsearch7"])
+@pytest.fixture(params=["opensearch", "elasticsearch7", "elasticsearch8"])
 def each_engine(request: pytest.FixtureRequest) -> str:
     """Return the url of each product in turn: a test that asks for this runs twice."""
     return request.getfixturevalue(request.param)
@@ -93,7 +95,7 @@ def module_place(opensearch: str) -> Iterator[Place]:
     yield from _place(opensearch)
 
 
-@pytest.fixture(scope="module", params=["opensearch", "elasticsearch7"])
+@pytest.fixture(scope="module", params=["opensearch", "elasticsearch7", "elasticsearch8"])
 def each_module_place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """Return a clean place in each product in turn that the tests of one module share."""
     yield from _place(request.getfixturevalue(request.param))
