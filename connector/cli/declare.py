@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from connector.respond.declaration import PHASES, Verdict
 from connector.respond.declare import Declared, declare, queue_pending, stored_declaration, stored_declarations
 from connector.respond.delivering import World, deliver_for
 from connector.respond.outbox import Delivery, deliveries, send_again
-from connector.respond.receiver import LoopbackReceiver
+from connector.respond.receiver import LoopbackReceiver, Received
 
 Json = dict[str, Any]
 SHOWN_EVENTS = 20
@@ -207,7 +208,8 @@ def retry(ctx: context.Context, /, id: str, as_json: bool) -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; any that is free by default."
 )
-def receiver(port: int) -> None:
+@json_option
+def receiver(port: int, as_json: bool) -> None:
     """Receive webhooks on this machine and print them, to try deliveries with; Ctrl-C ends it."""
     with LoopbackReceiver(port=port) as running:
         note(f"receivers: [{{name: loopback, url: '{running.url}', secret_env: HUNTS_LOOPBACK_SECRET}}]")
@@ -215,9 +217,14 @@ def receiver(port: int) -> None:
         printed = 0
         while True:
             for one in running.received[printed:]:
-                show({"id": one.id, "body": one.body}, table=lambda found: plain(found, limit=2000), as_json=True)
+                show(one, table=_received_line, as_json=as_json)
                 printed += 1
             time.sleep(0.2)
+
+
+def _received_line(one: Received) -> str:
+    """Return a delivery that arrived as one line, bounded."""
+    return plain(f"{one.id}: {json.dumps(one.body)}", limit=2000)
 
 
 def _check_failed(sent: Sequence[Delivery]) -> None:
