@@ -40,7 +40,7 @@ def product_of(banner: Mapping[str, Any]) -> Product:
         return Product("OpenSearch", number, pit=pit, pit_close="_search/point_in_time", pit_key="pit_id")
     if number < (7, 10):
         raise Rejected(f"Elasticsearch {version['number']} is too old: 7.10 or newer is needed")
-    if version.get("build_flavor") == "oss" or number < (7, 14):
+    if number < (8,):  # the official client refuses what is older, and the Apache-licensed build has no point in time
         has_pit = version.get("build_flavor") == "default"
         return Product("Elasticsearch", number, pit="_pit" if has_pit else None, pit_close="_pit")
     return Product("Elasticsearch", number, official_client=True, pit="_pit", pit_close="_pit")
