@@ -271,3 +271,21 @@ def test_new_fields_of_our_state_are_added(each_place: Place) -> None:
     assert [(step.kind, step.names) for step in planned.steps] == [("mapping", (name,))]
     install(each_place.siem, planned)
     assert plan(each_place.siem, newer).steps == ()
+
+
+def test_data_streams(place: Place) -> None:
+    """The indices behind a stream run our pipeline, those of before and those of after; its template comes back."""
+    siem, prefix = place.siem, place.prefix
+    composable(place, "stream", [f"{prefix}logs-*"], 10, data_stream={})
+    stream, event = f"{prefix}logs-dns", {"@timestamp": "2026-01-01T00:00:00Z"}
+    siem.call("POST", f"/{stream}/_doc", event, refresh=True)
+    before = siem.call("GET", f"/_index_template/{prefix}stream")
+    run(place)
+    assert plan(siem, made_up(prefix)).steps == ()
+    siem.call("POST", f"/{stream}/_doc", event, refresh=True)
+    siem.call("POST", f"/{stream}/_rollover")
+    siem.call("POST", f"/{stream}/_doc", event, refresh=True)
+    assert siem.count(stream, {"term": {"hunt.enriched": "v1"}}) == 2
+    uninstall(siem, made_up(prefix))
+    assert siem.call("GET", f"/_index_template/{prefix}stream") == before
+    assert not siem.call("GET", f"/{stream}/_settings/index.final_pipeline")
