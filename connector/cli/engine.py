@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,7 @@ def _stay(wanted: dict[str, Any], as_json: bool) -> None:
     folder = wanted["data"] or data_folder()
     with download_bar() as fetching, running_node(**wanted | {"data": folder}, progress=fetching) as node:
         show(background.status(folder), table=_table, as_json=as_json)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
         note("Ctrl-C stops it")
         try:
             lasting(node)
