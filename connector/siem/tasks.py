@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from connector.errors import NotThere
+from connector.errors import NotThere, Rejected
 from connector.siem.client import Json, Siem
 from connector.siem.present import read_indices
-from connector.siem.update_task import WHOLE_INDEX, Count, Failure, Outcome, Work
+from connector.siem.update_task import GONE, WHOLE_INDEX, Count, Failure, Outcome, Work
 
 IDLE_ROUNDS = 5
 FAILURES = 1000
@@ -110,13 +110,18 @@ class _Update:
 
     def take_up(self) -> None:
         """Follow the task of this work that is there already, if one is."""
-        if task := self.work.found():
-            self.done.taken_up = True
-            try:
-                self.work.rethrottle(task, self.throttle)
-            except NotThere:
-                self.idle = 0  # it has ended: its result is read below
+        task = self.work.found()
+        if task is None:
+            return
+        self.done.taken_up = True
+        try:
+            self.work.rethrottle(task, self.throttle)
+        except NotThere:
+            self.idle = 0  # it has ended: its result is read below
+        try:
             self._add(self.work.follow(task, self._tell))
+        except Rejected:
+            self._add(GONE)  # what stopped it then, such as the engine's end, is told below if it is still so
 
     def go_on(self) -> bool:
         """Do one round; return whether there is another."""

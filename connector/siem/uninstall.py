@@ -48,10 +48,11 @@ def uninstall(siem: Siem, assets: Assets, keep_state: bool = False) -> Done:
 
 
 def _task_steps(siem: Siem, assets: Assets) -> Iterator[Step]:
-    """Yield the steps that stop updates of ours that still run."""
+    """Yield the steps that stop updates of ours that still run, and remove the engine's record of them."""
     for task in running_tasks(siem, mark=f"{assets.prefix}state/"):
-        path = f"/_tasks/{task}/_cancel?wait_for_completion=true"
-        yield Step("delete", "task", (task,), f"{WHY}: stopped", "POST", path, may_fail=True)
+        stop, record = f"/_tasks/{task}/_cancel?wait_for_completion=true", f"/{RECORDS}/_doc/{task}?refresh=true"
+        yield Step("delete", "task", (task,), f"{WHY}: stopped", "POST", stop, may_fail=True)
+        yield Step("delete", "task record", (task,), WHY, "DELETE", record, may_fail=True)
 
 
 def _record_steps(siem: Siem) -> Iterator[Step]:

@@ -63,3 +63,10 @@ def picture(siem: Siem, prefix: str) -> dict[str, Any]:
 def by_name(value: Any) -> Any:
     """Return a list of named templates in order of name, anything else as it is."""
     return sorted(value, key=lambda item: item["name"]) if isinstance(value, list) else value
+
+
+def records(siem: Siem, prefix: str) -> list[str]:
+    """Return what the engine's records of ended tasks say of indices under a prefix."""
+    hits = siem.scan(".tasks", {"query": {"match_all": {}}})
+    found = [str(hit["_source"]["task"].get("description")) for hit in hits]
+    return [description for description in found if prefix in description]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
-from engine.made_up import made_up
+from engine.made_up import made_up, records
 
 from connector.errors import Refused
 from connector.settings.model import Source
@@ -29,7 +29,7 @@ from connector.settings.model import SiemSettings, Source
 from connector.siem.backfill import Window, backfill
 from connector.siem.client import Siem
 sys.path.insert(0, "tests")
-from engine.made_up import made_up
+from engine.made_up import made_up, records
 url, prefix = sys.argv[1:]
 with Siem.connect(SiemSettings(urls=(url,))) as siem:
     print("starting", flush=True)
@@ -81,7 +81,8 @@ def test_old_events_are_enriched_once(each_place: Place) -> None:
     assert run(each_place, newer).left == 0
     assert times_enriched(each_place) == {2: EVENTS}
     uninstall(each_place.siem, newer)
-    assert not each_place.siem.exists("/.tasks")
+    assert records(each_place.siem, each_place.prefix) == []
+    assert each_place.siem.count(".tasks", {"match_all": {}}) or not each_place.siem.exists("/.tasks")
 
 
 def test_every_kind_of_index_runs_the_pipeline_once(each_place: Place) -> None:
@@ -147,6 +148,7 @@ def test_uninstalling_stops_a_backfill(each_place: Place) -> None:
     done = uninstall(each_place.siem, made_up(each_place.prefix))
     assert found[0].names[0] in [step.names[0] for step in done.steps]
     assert not [step for step in _steps(each_place) if step.kind == "task"]
+    assert records(each_place.siem, each_place.prefix) == []
 
 
 def _steps(place: Place) -> tuple[Step, ...]:
