@@ -18,17 +18,8 @@ from connector.siem.foreign import NONE, calls, foreign, refusal
 from connector.siem.mappings import missing
 from connector.siem.plan import Done, KeptField, LeftOut, Plan, Step, carry_out, differences, index_steps
 from connector.siem.present import Index, Present, read_present
-from connector.siem.templates import (
-    Theirs,
-    Wanted,
-    kept_fields,
-    made_by,
-    our_name,
-    priority_taken,
-    their_templates,
-    wanted_templates,
-    without_ours,
-)
+from connector.siem.templates import Wanted, kept_fields, obstacle, wanted_templates, without_ours
+from connector.siem.their_templates import Theirs, made_by, our_name, their_templates
 
 Json = dict[str, Any]
 STATE_SETTINGS: Json = {
@@ -77,8 +68,8 @@ def _check_pipelines(present: Present, theirs: Theirs, assets: Assets) -> list[s
     others = foreign(places, ours)
     if bad := [(where, pipeline) for where, pipeline in others if not calls(present.pipelines, pipeline, ours)]:
         raise refusal(bad, ours)
-    if taken := priority_taken(present, theirs, assets):
-        raise taken
+    if refused := obstacle(present, theirs, assets):
+        raise refused
     return [f"{where} keeps its final pipeline {pipeline}, which calls {ours}" for where, pipeline in others]
 
 
@@ -162,7 +153,7 @@ def _if_needed(step: Step, now: Json | None) -> Iterator[Step]:
         yield step
         return
     body = step.body
-    found = differences({key: _plain(now.get(key)) for key in body}, {key: _plain(body[key]) for key in body})
+    found = differences(_plain({key: now.get(key) for key in body}), _plain(body))
     if found:
         yield replace(step, action="change", differences=found)
 

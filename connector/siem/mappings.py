@@ -92,6 +92,14 @@ def merged(one: Properties, other: Properties) -> dict[str, Any]:
     return result
 
 
+def field_count(properties: Properties) -> int:
+    """Return how many fields the engine counts: objects and sub-fields are among them."""
+    return sum(
+        1 + len(mapping.get("fields", {})) + field_count(mapping.get("properties", {}))
+        for mapping in properties.values()
+    )
+
+
 def branches(properties: Properties) -> list[str]:
     """Return the paths of the answer to a mapping request that `missing` needs to see, two levels deep."""
     paths: list[str] = []

@@ -1,8 +1,8 @@
-"""Which templates of the SIEM make event indices, and what ours must be beside them. Pure.
+"""What our templates must be beside those of the SIEM. Pure.
 
 Promises: a composable template made for our patterns gets our component; one made for more than them (`*`, `log*`) is
 left alone and copied with one more priority for our patterns only, so nothing else is enriched; legacy templates get
-one of ours beside them. A field of theirs is never replaced. Will not: talk to an engine.
+one of ours beside them. Whatever is theirs wins over ours: fields, parameters, settings. Will not: talk to an engine.
 
 A composable template that matches makes the engine ignore every legacy one, so ours are put where theirs are.
 """
@@ -16,10 +16,11 @@ from typing import Any
 
 from connector.errors import Refused
 from connector.siem.assets import Assets
-from connector.siem.mappings import Kept, merged, missing, subfield_names, with_subfields, without
+from connector.siem.mappings import Kept, field_count, merged, missing, subfield_names, with_subfields, without
 from connector.siem.patterns import any_overlap, covers
 from connector.siem.plan import KeptField
 from connector.siem.present import Present
+from connector.siem.their_templates import Made, Theirs, free_patterns, made_by, our_name, priority
 
 Json = dict[str, Any]
 # what a template is put with; newer engines add keys to what they return and refuse them
@@ -35,30 +36,7 @@ COMPOSABLE = (
     "ignore_missing_component_templates",
 )
 ORDER = -1_000_000
-
-
-def our_name(assets: Assets) -> str:
-    """Return the name that our component, legacy and copied templates have."""
-    return f"{assets.prefix}events"
-
-
-@dataclass(frozen=True)
-class Theirs:
-    """The SIEM's templates that matter: those made for our patterns, the wide one, the legacy ones."""
-
-    made_for_us: tuple[str, ...]
-    wide: str | None
-    legacy: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Made:
-    """What one template would give an index: final pipeline, properties, rules for new fields."""
-
-    where: str
-    final_pipeline: str | None
-    properties: Json
-    dynamic_templates: list[Mapping[str, Any]]
+DEFAULT_FIELDS = 1000
 
 
 @dataclass(frozen=True)
@@ -70,74 +48,6 @@ class Wanted:
     legacy: Json | None
     properties: Json
     kept: tuple[KeptField, ...]
-
-
-def their_templates(present: Present, assets: Assets) -> Theirs:
-    """Return the templates of the SIEM that make indices of our patterns."""
-    near = {
-        name: template
-        for name, template in present.composable.items()
-        if name != our_name(assets) and any_overlap(template["index_patterns"], assets.patterns)
-    }
-    made = {name: t for name, t in near.items() if _only_ours(t, assets)}
-    wide = {name: t for name, t in near.items() if name not in made and _free(t, made, assets)}
-    legacy = [
-        name
-        for name, template in present.legacy.items()
-        if name != our_name(assets) and any_overlap(template["index_patterns"], assets.patterns)
-    ]
-    widest = max(wide, key=lambda name: (_priority(wide[name]), name), default=None)
-    return Theirs(tuple(sorted(made)), widest, tuple(sorted(legacy)))
-
-
-def _only_ours(template: Json, assets: Assets) -> bool:
-    """Tell whether the template makes only indices of our patterns."""
-    return all(any(covers(ours, theirs) for ours in assets.patterns) for theirs in template["index_patterns"])
-
-
-def _free(wide: Json, made: Mapping[str, Json], assets: Assets) -> list[str]:
-    """Return those of our patterns that the wide template decides, no template made for us standing above it."""
-    above = [p for t in made.values() if _priority(t) > _priority(wide) for p in t["index_patterns"]]
-    return [
-        ours
-        for ours in assets.patterns
-        if any(covers(theirs, ours) for theirs in wide["index_patterns"]) and not any(covers(p, ours) for p in above)
-    ]
-
-
-def _priority(template: Mapping[str, Any]) -> int:
-    """Return the priority of a composable template."""
-    return int(template.get("priority") or 0)
-
-
-def made_by(present: Present, theirs: Theirs, assets: Assets) -> list[Made]:
-    """Return what each of their templates would give an index."""
-    composable = [*theirs.made_for_us, *([theirs.wide] if theirs.wide else [])]
-    made = [_composed(name, present, our_name(assets)) for name in composable]
-    made += [_made(f"legacy template {name}", [present.legacy[name]]) for name in theirs.legacy]
-    return made
-
-
-def _composed(name: str, present: Present, ours: str) -> Made:
-    """Return what a composable template gives: its components in order, then its own part."""
-    template = present.composable[name]
-    components = [
-        present.components[c] for c in template.get("composed_of", []) if c != ours and c in present.components
-    ]
-    return _made(f"index template {name}", [part.get("template", {}) for part in (*components, template)])
-
-
-def _made(where: str, parts: list[Json]) -> Made:
-    """Return what the parts give together, later ones winning."""
-    pipeline: str | None = None
-    properties: Json = {}
-    rules: list[Mapping[str, Any]] = []
-    for part in parts:
-        settings = part.get("settings", {})
-        pipeline = settings.get("index", {}).get("final_pipeline") or pipeline
-        properties = merged(properties, part.get("mappings", {}).get("properties", {}))
-        rules += part.get("mappings", {}).get("dynamic_templates", [])
-    return Made(where, pipeline, properties, rules)
 
 
 def wanted_templates(present: Present, assets: Assets, theirs: Theirs) -> Wanted:
@@ -182,16 +92,21 @@ def _copy(present: Present, theirs: Theirs, assets: Assets) -> Json:
     made = {name: present.composable[name] for name in theirs.made_for_us}
     body = {key: value for key, value in _with_ours(wide, assets).items() if key != "version"}
     meta = {"made_by": "guided-hunts", "copy_of": theirs.wide}
-    return {**body, "index_patterns": _free(wide, made, assets), "priority": _priority(wide) + 1, "_meta": meta}
+    return {**body, "index_patterns": free_patterns(wide, made, assets), "priority": priority(wide) + 1, "_meta": meta}
 
 
-def priority_taken(present: Present, theirs: Theirs, assets: Assets) -> Refused | None:
+def obstacle(present: Present, theirs: Theirs, assets: Assets) -> Refused | None:
+    """Return the error for a template that leaves no room for ours: new indices would be wrong, or not made."""
+    return _no_priority(present, theirs, assets) or _no_fields(present, theirs, assets)
+
+
+def _no_priority(present: Present, theirs: Theirs, assets: Assets) -> Refused | None:
     """Return the error for a copy of the wide template that has no room below a template it must not cover."""
     if not theirs.wide:
         return None
     body = _copy(present, theirs, assets)
     for name, template in present.composable.items():
-        same = _priority(template) == body["priority"] and name != our_name(assets)
+        same = priority(template) == body["priority"] and name != our_name(assets)
         if same and any_overlap(template["index_patterns"], body["index_patterns"]):
             return Refused(
                 f"nothing was changed: event indices are made by the index template {theirs.wide}, which is for more "
@@ -201,10 +116,27 @@ def priority_taken(present: Present, theirs: Theirs, assets: Assets) -> Refused 
     return None
 
 
+def _no_fields(present: Present, theirs: Theirs, assets: Assets) -> Refused | None:
+    """Return the error for a template whose limit of fields is reached by its own fields and ours."""
+    for made in made_by(present, theirs, assets):
+        count = field_count(merged(assets.event_properties, made.properties))
+        if made.field_limit and count > made.field_limit:
+            return Refused(
+                f"nothing was changed: the {made.where} allows {made.field_limit:,} fields, and its own with ours are "
+                f"{count:,}: raise its index.mapping.total_fields.limit, then run the command again"
+            )
+    return None
+
+
+def _settings(assets: Assets) -> Json:
+    """Return the index settings of ours: room for our fields beside the thousand that an index has by default."""
+    limit = DEFAULT_FIELDS + field_count(assets.event_properties)
+    return {"index": {"final_pipeline": assets.final_pipeline, "mapping": {"total_fields": {"limit": limit}}}}
+
+
 def _component(assets: Assets, properties: Json) -> Json:
     """Return our component template."""
-    settings = {"index": {"final_pipeline": assets.final_pipeline}}
-    return {"template": {"settings": settings, "mappings": {"properties": properties}}}
+    return {"template": {"settings": _settings(assets), "mappings": {"properties": properties}}}
 
 
 def _legacy(assets: Assets, properties: Json, made: list[Made]) -> Json:
@@ -215,7 +147,7 @@ def _legacy(assets: Assets, properties: Json, made: list[Made]) -> Json:
     return {
         "order": ORDER,
         "index_patterns": list(assets.patterns),
-        "settings": {"index": {"final_pipeline": assets.final_pipeline}},
+        "settings": _settings(assets),
         "mappings": {"properties": missing(properties, known)[0]},
     }
 

@@ -14,7 +14,8 @@ from connector.siem.client import Siem
 from connector.siem.foreign import callers
 from connector.siem.plan import Done, LeftOut, Plan, Step, carry_out, index_steps
 from connector.siem.present import Present, read_indices, read_present
-from connector.siem.templates import our_name, without_ours
+from connector.siem.templates import without_ours
+from connector.siem.their_templates import our_name
 from connector.siem.update_task import RECORDS, running_tasks
 
 WHY = "uninstalling"

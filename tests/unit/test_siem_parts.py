@@ -12,7 +12,16 @@ from connector.errors import Refused, Rejected
 from connector.siem.assets import Assets
 from connector.siem.foreign import callers, calls, foreign
 from connector.siem.install import planned
-from connector.siem.mappings import Kept, branches, merged, missing, subfield_names, with_subfields, without
+from connector.siem.mappings import (
+    Kept,
+    branches,
+    field_count,
+    merged,
+    missing,
+    subfield_names,
+    with_subfields,
+    without,
+)
 from connector.siem.patterns import any_overlap, covers, overlap
 from connector.siem.plan import Difference, differences, index_steps
 from connector.siem.present import Present
@@ -186,3 +195,17 @@ def test_no_room_for_a_copy_is_refused() -> None:
     both = {"wide": composable(["*"], 5), "dns": composable(["logs-dns-*"], 6)}
     with pytest.raises(Refused, match="give dns a higher one"):
         planned(replace(NOTHING, composable=both), ASSETS)
+
+
+def test_a_template_that_has_no_room_for_our_fields_is_refused() -> None:
+    """New indices could not be made, and events would be lost; without a limit of its own ours makes room."""
+    assert field_count({"a": {"properties": {"b": SCREEN}}}) == 3
+    full = {
+        "mappings": {"properties": {"a": KEYWORD}},
+        "settings": {"index": {"mapping": {"total_fields": {"limit": "2"}}}},
+    }
+    present = replace(NOTHING, legacy={"full": {"index_patterns": ["logs-*"], **full}})
+    with pytest.raises(Refused, match="legacy template full allows 2 fields, and its own with ours are 3"):
+        planned(present, ASSETS)
+    (legacy,) = [step.body for step in planned(NOTHING, ASSETS).steps if step.kind == "legacy template"]
+    assert legacy and legacy["settings"]["index"]["mapping"]["total_fields"]["limit"] == 1002
