@@ -24,7 +24,7 @@ from connector.siem.client import Siem, Stored
 
 Json = dict[str, Any]
 Status = Literal["waiting", "sending", "delivered", "failed"]
-CLAIM = timedelta(minutes=2)  # longer than any attempt takes
+CLAIM = timedelta(minutes=5)  # longer than any attempt takes, redirects among them
 UNFINISHED: tuple[Status, ...] = ("waiting", "sending")
 DIGITS = 24
 MOST_SHOWN = 10_000
@@ -114,6 +114,7 @@ def record(siem: Siem, settings: Settings, sent: Delivery, step: Step, now: date
     """
 
     def edit(current: Json | None) -> Json:
+        """Return the stored delivery with this attempt ended."""
         before = current or _document(sent)
         begun = sent.tries[-1]
         tries = [_attempt(begun, step, now) if one["at"] == begun["at"] else one for one in before["tries"]]
@@ -128,6 +129,7 @@ def send_again(siem: Siem, settings: Settings, id: str, now: datetime) -> Delive
     """Return a delivery that is due now and has all its attempts before it; Refused if it cannot be sent again."""
 
     def edit(current: Json | None) -> Json:
+        """Return the stored delivery as one that is due now."""
         if current is None:
             raise Refused(f"there is no delivery {id}: `hunts outbox` lists them")
         if current["status"] not in ("waiting", "failed"):

@@ -111,6 +111,7 @@ def store(siem: Siem, settings: Settings, rule: TagRule) -> None:
     """Write a rule as active; one that is there keeps its history and, while it is active, its maker and comment."""
 
     def edit(now: Json | None) -> Json:
+        """Return the rule as it is to be stored in place of the one that is there."""
         if now is None:
             return rule.document
         kept = {"history": now["history"]} | (
@@ -125,6 +126,7 @@ def note(siem: Siem, settings: Settings, rule: TagRule, status: Status, done: Js
     """Set a rule's status and add what was done to its history."""
 
     def edit(now: Json | None) -> Json:
+        """Return the stored rule with one more entry in its history."""
         document = now or rule.document
         return document | {"status": status, "history": [*document["history"], done]}
 

@@ -41,10 +41,10 @@ def install_all(place: Place, settings: Settings) -> None:
     install(place.siem, plan(place.siem, build_assets(settings, build_tables(settings))))
 
 
-def install_state(place: Place, settings: Settings) -> None:
-    """Make our own indices only."""
-    for name, properties in STATE_MAPPINGS.items():
-        body = {"settings": STATE_SETTINGS, "mappings": {"dynamic": False, "properties": properties}}
+def install_state(place: Place, settings: Settings, *names: str) -> None:
+    """Make some of our own indices, and nothing else."""
+    for name in names:
+        body = {"settings": STATE_SETTINGS, "mappings": {"dynamic": False, "properties": STATE_MAPPINGS[name]}}
         place.siem.call("PUT", f"/{settings.state(name)}", body)
 
 

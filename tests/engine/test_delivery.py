@@ -58,7 +58,7 @@ def settings_in(place: Place, *receivers: Receiver) -> Settings:
     """Return settings with these receivers; our own indices are there."""
     settings = settings_of(place, receivers=receivers)
     if not place.siem.exists(f"/{settings.state('outbox')}"):
-        install_state(place, settings)
+        install_state(place, settings, "declarations", "outbox")
     return settings
 
 

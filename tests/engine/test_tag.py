@@ -348,7 +348,7 @@ def test_events_that_are_not_enriched_come_back_as_they_were_too(each_place: Pla
     from engine.respond_story import install_state
 
     put_template(each_place)
-    install_state(each_place, settings)
+    install_state(each_place, settings, "tag-rules", "state")
     for number in range(30):
         event = {"@timestamp": "2026-11-02T10:00:00Z", "event_type": "dns", "n": number}
         each_place.siem.call("PUT", f"/{each_place.prefix}logstash-dns-1/_doc/{number}", event)

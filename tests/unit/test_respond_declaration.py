@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from connector.respond.declaration import (
     GROUPS,
@@ -133,3 +134,9 @@ def test_the_message_says_what_kind_of_event_it_is():
     assert "history" not in told["declaration"]
     grown = declared(made, VERDICT, evidence(days={"2026-11-03": 1}), NOW)
     assert message("abc", grown)["type"] == "declaration.updated"
+
+
+def test_what_a_template_can_use_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "write-back.md").read_text(encoding="utf-8")
+    told = message("abc", declared(None, VERDICT, evidence(), NOW))
+    assert [name for name in (*told, *told["declaration"], *told["declaration"]["asset"]) if name not in text] == []
