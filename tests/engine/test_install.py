@@ -159,7 +159,9 @@ def test_a_template_for_more_than_events_is_copied_not_changed(each_place: Place
     assert picture(siem, prefix) == before
 
 
-def test_present_indices_are_changed_and_those_that_cannot_be_are_named(each_place: Place) -> None:
+def test_present_indices_are_changed_and_those_that_cannot_be_are_named(
+    each_place: Place, request: pytest.FixtureRequest
+) -> None:
     """Open indices get fields and pipeline; closed and read-only ones, and fields of another type, are reported."""
     siem, prefix = each_place.siem, each_place.prefix
     names = [f"logs-dns-2026.01.{day:02}" for day in range(1, 13)]
@@ -172,6 +174,8 @@ def test_present_indices_are_changed_and_those_that_cannot_be_are_named(each_pla
     )
     siem.call("PUT", f"/{prefix}logs-full", {"settings": {"index.mapping.total_fields.limit": 3}})
     siem.call("PUT", f"/{prefix}logs-only", {"settings": {"index.blocks.read_only": True}})
+    unblock = {"index.blocks.read_only": None}
+    request.addfinalizer(lambda: siem.call("PUT", f"/{prefix}logs-only/_settings", unblock))
     siem.call("PUT", f"/{prefix}logs-shut")
     siem.call("POST", f"/{prefix}logs-shut/_close")
     before = picture(siem, prefix)
@@ -192,7 +196,6 @@ def test_present_indices_are_changed_and_those_that_cannot_be_are_named(each_pla
     assert [step.names for step in again] == [(f"{prefix}logs-full",)]
     uninstall(siem, made_up(prefix))
     assert picture(siem, prefix) == before
-    siem.call("PUT", f"/{prefix}logs-only/_settings", {"index.blocks.read_only": None})
 
 
 @pytest.mark.parametrize("kind", ["index", "legacy", "composable", "component"])
