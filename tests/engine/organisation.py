@@ -81,9 +81,10 @@ def install_and_load(siem: Siem, settings: Settings, *files: Path) -> None:
 def one_pass(
     siem: Siem, settings: Settings, names: Sequence[str] = (), lag: timedelta = timedelta(), broken: bool = False
 ) -> Pass:
-    """Return a pass of the named hunts, or of all, over what there is."""
+    """Return a pass of the named hunts, or of all that are stable, over what there is."""
     catalogue = load_catalogue(settings)
-    hunts = [catalogue.named(name) for name in names] or catalogue.hunts
+    stable = [hunt for hunt in catalogue.hunts if hunt.status == "stable"]
+    hunts = [catalogue.named(name) for name in names] or stable
     return run_pass(siem, settings, Order(hunts, lag, broken=broken), clock(), lambda *_: None)
 
 
