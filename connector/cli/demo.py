@@ -17,6 +17,7 @@ from connector.respond.receiver import LoopbackReceiver
 from connector.siem.client import Siem
 
 SHOWN_FINDINGS = 25
+SEVERITIES = ("critical", "high", "medium", "low", "informational")
 
 
 @click.command()
@@ -81,13 +82,13 @@ def _hunting(story: Story) -> list[RenderableType]:
 
 
 def _by_hunt(story: Story) -> list[tuple[str, str, int, int, list[str]]]:
-    """Return title, severity, number of findings, events and departments of each hunt that found something."""
+    """Return title, severity, findings, events and departments of each hunt that found something, gravest first."""
     told = []
     for title in dict.fromkeys(finding.title for finding in story.findings):
         mine = [finding for finding in story.findings if finding.title == title]
         departments = sorted({name for finding in mine for name in finding.department})
         told.append((title, mine[0].severity, len(mine), sum(f.count for f in mine), departments))
-    return sorted(told, key=lambda row: (-row[3], row[0]))
+    return sorted(told, key=lambda row: (SEVERITIES.index(row[1]), -row[3], row[0]))
 
 
 def _who(story: Story) -> list[RenderableType]:
