@@ -58,10 +58,11 @@ def test_each_hunt_finds_on_the_engine_what_its_predicate_finds(stored, shipped)
         )
 
 
-def test_no_hunt_we_ship_meets_a_limit_of_the_mapping(stored, shipped):
+def test_no_hunt_we_ship_meets_a_limit_of_our_own_mapping(stored, shipped):
     siem, index, _ = stored
     fields = fields_of(siem, index)
-    assert {hunt.name: limits for hunt in shipped if (limits := hunt_query(hunt, fields, "eve").limits)} == {}
+    limits = [(hunt.name, limit) for hunt in shipped for limit in hunt_query(hunt, fields, "eve").limits]
+    assert [pair for pair in limits if any(ours in pair[1] for ours in ("hunt.", "hostname_info."))] == []
 
 
 def test_everything_a_hunt_groups_or_counts_by_has_a_name_to_do_it_with(stored, shipped):
@@ -76,7 +77,7 @@ def test_where_nothing_is_enriched_every_hunt_names_the_fields_that_are_not_ther
     siem, index = each_place.siem, f"{each_place.prefix}plain"
     event = {"event_type": "dns", "src_ip": "192.0.2.1", "dest_port": 53, "flow": {"pkts_toclient": 1}}
     assert siem.bulk([{"index": {"_index": index}}, event], refresh=True) == []
-    for hunt in shipped:
+    for hunt in (hunt for hunt in shipped if hunt.status == "stable"):  # others may need native fields alone
         compiled = hunt_query(hunt, fields_of(siem, index), "eve")
         assert not compiled.answerable and any(name.startswith("hunt.") for name in compiled.missing), hunt.name
 
