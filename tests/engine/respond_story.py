@@ -63,11 +63,11 @@ def load_lines(place: Place, file: Path) -> Settings:
     return settings
 
 
-def some_of_the_story(shared: Path, kind: str, folder: Path) -> Path:
-    """Return a file with the office day's events of one type."""
-    mark = f'"event_type":"{kind}"'.encode()
+def some_of_the_story(shared: Path, folder: Path, *kinds: str) -> Path:
+    """Return a file with the office day's events of some types."""
+    marks = [f'"event_type":"{kind}"'.encode() for kind in kinds]
     with gzip.open(shared / "story" / "eve-suricata8.json.gz") as file:
-        lines = [line for line in file if mark in line]
+        lines = [line for line in file if any(mark in line for mark in marks)]
     (folder / "events.json").write_bytes(b"".join(lines))
     return folder / "events.json"
 

@@ -47,7 +47,7 @@ class Day:
 @pytest.fixture(scope="module")
 def loaded(each_module_place: Place, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Day:
     """Return the day, loaded once."""
-    file = some_of_the_story(shared, "dns", tmp_path_factory.mktemp("dns"))
+    file = some_of_the_story(shared, tmp_path_factory.mktemp("dns"), "dns")
     return Day(each_module_place, load_lines(each_module_place, file))
 
 

@@ -18,7 +18,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from conftest import Place
-from engine.respond_story import load_story, put_template, settings_of, sources
+from engine.respond_story import load_lines, load_story, put_template, settings_of, some_of_the_story, sources
 
 from connector.errors import NotThere, Refused
 from connector.hunts.catalogue import load_catalogue
@@ -71,9 +71,18 @@ class Day:
 
 
 @pytest.fixture(scope="module")
-def day(each_module_place: Place, shared: Path) -> Day:
-    """Return the office day, with alerts that another product has tagged."""
-    made = Day(each_module_place, load_story(each_module_place, shared))
+def day(each_module_place: Place, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Day:
+    """Return the office day, with alerts that another product has tagged.
+
+    Through the stand-in for Elasticsearch 8 it is the part that the rules are about: the engine behind it is one of the
+    others.
+    """
+    if each_module_place.siem.product.official_client:
+        kinds = ("dns", "alert", "ftp")
+        file = some_of_the_story(shared, tmp_path_factory.mktemp("story"), *kinds)
+        made = Day(each_module_place, load_lines(each_module_place, file))
+    else:
+        made = Day(each_module_place, load_story(each_module_place, shared))
     alerts = [key for key, event in sorted(made.events().items()) if event["event_type"] == "alert"]
     assert len(alerts) >= 8
     for key, value in zip(alerts, ["relevant", "informational", "custom", ["relevant", "x"]] * 2, strict=False):
@@ -372,7 +381,7 @@ severity: low
 kind: policy
 hypothesis: Only for a test.
 data: {event_types: [dns]}
-match: {all: [{hunt.dns.message: query}]}
+match: {all: [{hunt.dns.message: query}, {hunt.client.department: finance}]}
 group_by: [hunt.client.ip]
 show: [hostname_info.host]
 guide:
@@ -417,9 +426,11 @@ def killed(process: subprocess.Popen[bytes], after: float) -> bool:
 def test_killed_at_random_moments_and_run_again_the_end_is_the_same(day: Day, tmp_path: Path) -> None:
     day = day.only("dns")
     before, moments, cut_short = day.events(), random.Random(11), 0
-    on = {key for key, event in before.items() if event["hunt"].get("dns", {}).get("message") == "query"}
-    throttled = ("--requests-per-second", "5000", "--json")
-    for _ in range(6 if day.siem.product.name == "OpenSearch" else 2):
+    asking = {key for key, event in before.items() if event["hunt"].get("dns", {}).get("message") == "query"}
+    on = {key for key in asking if before[key]["hunt"]["client"].get("department") == "finance"}
+    assert len(on) > 1000
+    throttled = ("--requests-per-second", "1500", "--json")
+    for _ in range(5 if day.siem.product.name == "OpenSearch" else 1):
         for _ in range(2):
             tagging = command(day, tmp_path, "tag", "all-dns", "relevant", *throttled)
             cut_short += killed(tagging, moments.uniform(0.8, 2.8))
@@ -430,7 +441,7 @@ def test_killed_at_random_moments_and_run_again_the_end_is_the_same(day: Day, tm
         cut_short += killed(command(day, tmp_path, "untag", "all-dns", *throttled), moments.uniform(0.8, 2.8))
         finished(command(day, tmp_path, "untag", "all-dns", "--json"))
         assert day.events() == before
-    assert cut_short >= 4
+    assert cut_short >= (4 if day.siem.product.name == "OpenSearch" else 1)
     tasks = day.siem.call("GET", "/_tasks", actions="*update/byquery", detailed=True, group_by="none")["tasks"]
     assert not [task for task in tasks if day.place.prefix in task["description"]]
 
@@ -438,7 +449,7 @@ def test_killed_at_random_moments_and_run_again_the_end_is_the_same(day: Day, tm
 def test_untag_while_a_killed_tag_still_runs_leaves_nothing(day: Day, tmp_path: Path) -> None:
     day = day.only("dns")
     before = day.events()
-    throttled = ("--requests-per-second", "3000", "--json")
+    throttled = ("--requests-per-second", "1000", "--json")
     assert killed(command(day, tmp_path, "tag", "all-dns", "relevant", *throttled), 2)
     finished(command(day, tmp_path, "untag", "all-dns", "--json"))
     time.sleep(1)
