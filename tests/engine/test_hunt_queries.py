@@ -52,7 +52,8 @@ def test_each_hunt_finds_on_the_engine_what_its_predicate_finds(stored, shipped)
     for hunt in shipped:
         compiled = hunt_query(hunt, fields, "eve")
         assert compiled.answerable and not compiled.unfit, (hunt.name, compiled)
-        expected = {number for number, event in enumerate(events) if predicate(hunt.condition)(event)}
+        matches = predicate(hunt.condition)
+        expected = {number for number, event in enumerate(events) if matches(event)}
         assert found(siem, index, compiled.query) == expected and (
             expected or hunt.name == "internal-resolver-bypassed"
         )

@@ -50,10 +50,12 @@ def serious_elsewhere(counted: dict[str, Counter], concerned: set[str]) -> dict[
     return {name: hosts for name, hosts in found.items() if hosts}
 
 
-def found(events: list[dict]) -> dict[str, Counter]:
-    """Return for each hunt how many events it finds, by client (the resolver of an unapproved one)."""
+def found(events: list[dict], every: bool = True) -> dict[str, Counter]:
+    """Return for each hunt, or each stable one, how many events it finds, by the first field of its groups."""
     counted = {}
     for hunt in load_catalogue(example_settings()).hunts:
+        if not every and hunt.status != "stable":
+            continue
         first = hunt.group_by[0]
         counted[hunt.name] = Counter()
         for group in groups(hunt, events):
@@ -75,7 +77,8 @@ def test_the_small_office(shared, name):
 
 @pytest.mark.parametrize("version", ["suricata7", "suricata8"])
 def test_the_office_day(shared, version):
-    counted = found(enriched(shared / "story" / f"eve-{version}.json.gz", example_tables()))
+    events = enriched(shared / "story" / f"eve-{version}.json.gz", example_tables())
+    counted = found(events, every=version == "suricata8")
     truth = json.loads((shared / "story" / "truth.json").read_text(encoding="utf-8"))
     expected: dict[str, Counter] = {hunt: Counter() for hunt, _ in CLAIMED.values()}
     for incident in truth["incidents"].values():
