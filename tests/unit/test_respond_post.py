@@ -43,6 +43,7 @@ def server(*answers: bytes, wrap=lambda connection: connection, keep_open=False)
     try:
         yield listening.getsockname()[1], requests
     finally:
+        listening.shutdown(socket.SHUT_RDWR)  # or a thread that waits for a connection goes on waiting
         listening.close()
         for connection in held:
             connection.close()
