@@ -6,7 +6,6 @@ twice in the same engine it finds the same. Will not: print, start an engine, or
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -130,8 +129,6 @@ def _most_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 def _kinds(siem: Siem, settings: Settings) -> dict[str, int]:
     """Return the number of events by event type, most first."""
-    counts: Counter[str] = Counter()
     body = {"size": 0, "aggs": {"kinds": {"terms": {"field": "event_type.keyword", "size": 100}}}}
-    for bucket in siem.search(settings.events, body)["aggregations"]["kinds"]["buckets"]:
-        counts[bucket["key"]] = bucket["doc_count"]
-    return dict(counts.most_common())
+    buckets = siem.search(settings.events, body)["aggregations"]["kinds"]["buckets"]
+    return {bucket["key"]: bucket["doc_count"] for bucket in buckets}

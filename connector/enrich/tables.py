@@ -17,7 +17,7 @@ from typing import Any
 
 from connector.content import content_folder
 from connector.enrich.addresses import AddressBook, PublicResolver, address_book, flatten, read_table
-from connector.enrich.names import NameTables, SuffixRules
+from connector.enrich.names import NameTables, SuffixRules, ascii_name
 from connector.settings.model import ApprovedResolver, PolicyException, Settings
 
 ICANN, PRIVATE = 1, 2
@@ -82,17 +82,11 @@ def suffix_rules() -> tuple[SuffixRules, SuffixRules]:
             icann = icann and "===BEGIN PRIVATE DOMAINS===" not in line
         elif line:
             exact, wildcard, exception = sections[icann]
-            rule = punycoded(line.split(maxsplit=1)[0])
+            rule = ascii_name(line.split(maxsplit=1)[0])
             target = exception if rule.startswith("!") else wildcard if rule.startswith("*.") else exact
             target.add(rule.removeprefix("!").removeprefix("*."))
     first, second = (SuffixRules(*map(frozenset, sections[key])) for key in (True, False))
     return first, second
-
-
-def punycoded(rule: str) -> str:
-    """Return a rule of the suffix list with its labels in ASCII."""
-    labels = rule.lower().split(".")
-    return ".".join(p if p.isascii() else "xn--" + p.encode("punycode").decode("ascii") for p in labels)
 
 
 def special_names(folder: Path) -> dict[str, tuple[str, str]]:
