@@ -9,7 +9,7 @@ Will not: read YAML (`reading.py`), look at an event (`predicate.py`) or know a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 from connector.hunts.address import AnyNetwork
@@ -130,6 +130,13 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
             yield from leaves(part)
     else:
         yield condition
+
+
+def mapped(condition: Condition, change: Callable[[Leaf], Condition]) -> Condition:
+    """Return the tree with every leaf replaced by what `change` makes of it."""
+    if isinstance(condition, All | Any | None_):
+        return type(condition)(tuple(mapped(part, change) for part in condition.parts))
+    return change(condition)
 
 
 def field_names(condition: Condition) -> tuple[str, ...]:
