@@ -10,6 +10,7 @@ from connector.errors import ContentError
 from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.check import Checked, check
 from connector.hunts.hunt import Hunt, Step
+from connector.hunts.proof import engine_problems
 from connector.hunts.view import Listing, condition_lines, listing, page, span, threshold_words
 
 
@@ -94,11 +95,18 @@ def _step_lines(step: Step) -> list[str]:
 
 @click.command(name="check")
 @click.argument("names", nargs=-1, metavar="[NAME|FILE]...")
+@click.option("--engine", is_flag=True, help="Judge the cases on the search engine too, as a search finds them.")
 @json_option
 @context.use
-def check_hunts(ctx: context.Context, names: tuple[str, ...], as_json: bool) -> None:
-    """Check hunts by name or file, or all of them: structure, style, and every case."""
-    found = check(load_catalogue(ctx.settings), names)
+def check_hunts(ctx: context.Context, names: tuple[str, ...], engine: bool, as_json: bool) -> None:
+    """Check hunts by name or file, or all of them: structure, style, and every case.
+
+    With --engine the cases also go through the ingest pipeline into an index of their own in the search engine of the
+    settings, where each hunt is run on them; all that is made there for it is deleted afterwards. A case on which
+    Python and the engine do not agree is a problem. Hunts that only a search can answer are judged so alone.
+    """
+    proof = (lambda judged: engine_problems(ctx.siem(), ctx.settings, judged)) if engine else None
+    found = check(load_catalogue(ctx.settings), names, proof)
     if found.problems and not as_json:
         raise ContentError(found.problems)
     show(found, table=_check_text, as_json=as_json)

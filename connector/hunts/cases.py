@@ -30,10 +30,11 @@ NUMBER = re.compile(r"\{n(?::(0?[0-9]*[bdoxX]?))?\}")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one case: its hunt, its name, and the differences; none means that it passed."""
+    """What became of one case: its hunt, its name, what is found, and the differences; none means that it passed."""
 
     hunt: str
     case: str
+    found: tuple[Found, ...]
     differences: tuple[str, ...]
 
     @property
@@ -74,7 +75,8 @@ def judge(hunt: Hunt) -> tuple[Verdict, ...]:
     """Return the verdict on every case of a hunt; none if only a search can answer its condition."""
     if query_only(hunt.match):
         return ()
-    return tuple(Verdict(hunt.name, case.name, tuple(differences(case, found_in(hunt, case)))) for case in hunt.cases)
+    found = [(case, found_in(hunt, case)) for case in hunt.cases]
+    return tuple(Verdict(hunt.name, case.name, tuple(own), tuple(differences(case, own))) for case, own in found)
 
 
 def case_problems(hunt: Hunt, verdicts: Iterable[Verdict]) -> list[Problem]:
