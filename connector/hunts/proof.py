@@ -84,13 +84,18 @@ def _compared(trial: _Trial, result: HuntRun, product: str) -> Iterator[Problem]
     notes = (result.error, None if result.status in (FOUND, NOTHING) else result.status, *result.limits)
     why = "; ".join(dict.fromkeys(filter(None, notes)))
     said = f"{product} ({why})" if why else product
-    if trial.found is None:
+    if result.error:
+        yield trial.problem(f"cannot be judged: the hunt fails on {said}")
+    elif trial.found is None:
         for difference in differences(trial.case, came):
             yield trial.problem(f"{difference} on {said}")
-        return
-    same = replace(trial.case, hits=tuple({**one.values, COUNT: one.count} for one in trial.found))
-    if result.error or any(differences(same, came)):
+    elif any(differences(replace(trial.case, hits=_as_hits(trial.found)), came)):
         yield trial.problem(f"differs: Python finds {listed(trial.found)}, and {said} finds {listed(came)}")
+
+
+def _as_hits(found: Sequence[Found]) -> tuple[dict[str, Any], ...]:
+    """Return findings as a case that expects just these writes them."""
+    return tuple({**one.values, COUNT: one.count} for one in found)
 
 
 @dataclass

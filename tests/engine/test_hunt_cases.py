@@ -115,6 +115,13 @@ def test_a_hunt_that_only_a_search_can_answer_is_judged(each_place, settings, ca
     ]
 
 
+def test_a_hunt_that_the_engine_cannot_run_proves_no_case_of_it(each_place, settings, catalogue, tmp_path):
+    file, line = written(tmp_path, (WORD, "lucene: 'hostname_info.host:[a'"))
+    for problem in (problems := problems_of(each_place, settings, catalogue, file)):
+        assert f"cannot be judged: the hunt fails on {each_place.siem.product} (" in problem
+    assert len(problems) == 2 and problems[0].startswith(f"{file}:{line}: case 'one name' ")
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_whatever_happens_nothing_is_left_in_the_engine(each_place, settings, catalogue, monkeypatch, error):
     def break_off(siem, own, *_, **__):
