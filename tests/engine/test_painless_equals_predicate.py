@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Address, ip_network
+from itertools import product
 from typing import Any
 
 import pytest
@@ -137,7 +138,12 @@ def spelled(chance: random.Random) -> str:
         ]
     )
     at = chance.randrange(len(text))
-    near = [text[:at] + text[at + 1 :], text[:at] + chance.choice("0f:.%g ") + text[at + chance.randrange(2) :]]
+    octet = chance.choice(["256", "300", "01", "00", ""])
+    near = [
+        octets.replace(octets.split(".")[1], octet),
+        text[:at] + text[at + 1 :],
+        text[:at] + chance.choice("0f:.%g ") + text[at + chance.randrange(2) :],
+    ]
     return chance.choice([text, text, *near])
 
 
@@ -151,6 +157,23 @@ def test_addresses_in_every_spelling(siem):
     asked = [c.Exists("src_ip"), c.Equals("src_ip", tuple(some_of_them)), c.InNetwork("src_ip", tuple(nets))]
     there, equal, inside = check(siem, batch, [*asked, *(c.InNetwork("src_ip", (net,)) for net in nets)])[:3]
     assert 1000 < len(there) < len(batch) and equal and inside
+
+
+def test_patterns_that_nearly_fit(siem):
+    chance = random.Random(7)
+    texts = ["".join(chance.choices("aAzZ.\u212aÄß😀\ud83d", k=chance.randrange(5))) for _ in range(400)]
+    texts = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+    made = [Pattern(how, "".join(chance.choices("aAzZ.kä😀??**", k=chance.randrange(1, 6)))) for how in HOW * 100]
+    answers = check(siem, [{"a": text} for text in texts], [c.Matches("a", (pattern,)) for pattern in made])
+    assert sum(map(len, answers)) > 5000
+
+
+def test_every_short_text_that_may_be_a_number(siem):
+    texts = ["".join(characters) for size in range(6) for characters in product("07.e+-", repeat=size)]
+    zero, some_number = check(
+        siem, [{"a": text} for text in texts], [c.Compares("a", gte=0, lte=0), c.Compares("a", gt=-1e300)]
+    )
+    assert zero and some_number > zero
 
 
 def test_numbers_as_text(siem):
