@@ -165,7 +165,7 @@ def test_patterns_that_nearly_fit(siem):
     texts = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
     made = [Pattern(how, "".join(chance.choices("aAzZ.kä😀??**", k=chance.randrange(1, 6)))) for how in HOW * 100]
     answers = check(siem, [{"a": text} for text in texts], [c.Matches("a", (pattern,)) for pattern in made])
-    assert sum(map(len, answers)) > 5000
+    assert sum(map(len, answers)) > 1000
 
 
 def test_every_short_text_that_may_be_a_number(siem):
