@@ -266,6 +266,12 @@ def test_hunts_over_the_story(siem, shipped, shared):
     assert found > STORY_EVENTS / 100
 
 
+@pytest.mark.parametrize("leaf", [c.Regex("http.url", "a+"), c.Lucene("a:b")])
+def test_what_only_a_search_can_answer_is_refused(leaf):
+    with pytest.raises(Refused, match=f"{type(leaf).__name__.lower()} can only be answered by a search"):
+        compile_painless(c.All((c.Exists("http"), leaf)), "eve")
+
+
 def test_references_have_no_value_yet():
     with pytest.raises(Refused, match=r"\$src_ip has no value yet"):
         compile_painless(c.None_((c.Equals("src_ip", (c.Reference("src_ip"),)),)), "eve")
