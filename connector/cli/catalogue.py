@@ -10,7 +10,7 @@ from connector.errors import ContentError
 from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.check import Checked, check
 from connector.hunts.hunt import Hunt, Step
-from connector.hunts.view import Listing, condition_lines, listing, page, span, threshold_words
+from connector.hunts.view import Listing, condition_lines, listing, page, needs_words, span
 
 
 def catalogue_of(ctx: context.Context) -> Catalogue:
@@ -56,7 +56,7 @@ def _page_text(hunt: Hunt) -> Printed:
         ("tags", ", ".join(hunt.tags)),
         ("events", ", ".join(hunt.event_types)),
         ("one finding for each", ", ".join(hunt.group_by)),
-        ("a finding needs", threshold_words(hunt.threshold)),
+        ("a finding needs", needs_words(hunt.needs)),
         ("shows", ", ".join(hunt.show)),
         ("file", hunt.file),
     ]

@@ -16,7 +16,7 @@ from rich.progress import TaskID
 from connector.cli import context
 from connector.cli.output import Printed, encoded, json_option, note, progress, rows, show
 from connector.hunts.catalogue import Catalogue, load_catalogue
-from connector.hunts.format import duration
+from connector.hunts.schedule import duration
 from connector.hunts.hunt import Hunt
 from connector.hunts.listing import about
 from connector.hunts.passes import LAG, Order, Pass, run_pass

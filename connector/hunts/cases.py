@@ -15,9 +15,10 @@ from typing import Any
 
 from connector.enrich.reference import enrich
 from connector.enrich.tables import Tables, build_tables
-from connector.errors import Problem
+from connector.errors import Problem, Refused
 from connector.hunts.condition import query_only
-from connector.hunts.format import COUNT, duration
+from connector.hunts.format import COUNT
+from connector.hunts.schedule import duration
 from connector.hunts.groups import Group, event_time, groups, same_value
 from connector.hunts.hunt import Case, Hunt, Json
 from connector.settings.load import EXAMPLE, load_settings
@@ -69,6 +70,15 @@ def judge(hunt: Hunt) -> tuple[Verdict, ...]:
     return tuple(Verdict(hunt.name, case.name, tuple(_differences(hunt, case))) for case in hunt.cases)
 
 
+def hunt_of_case(hunt: Hunt, case: Case) -> Hunt:
+    """Return the hunt with the lists as the case has them; Refused if the hunt needs a list that is empty even so."""
+    found = hunt.with_lists(case.lists)
+    if found.not_set_up:
+        empty = ", ".join(found.not_set_up)
+        raise Refused(f"needs values of {empty}: give the case `lists` with them")
+    return found
+
+
 def case_problems(hunt: Hunt, verdicts: Iterable[Verdict]) -> list[Problem]:
     """Return a problem for each difference in the verdicts on a hunt's cases, at the line of the case."""
     lines = {case.name: case.line for case in hunt.cases}
@@ -108,7 +118,12 @@ def _numbered(value: Any, number: int) -> Any:
 def _differences(hunt: Hunt, case: Case) -> Iterator[str]:
     """Yield how the findings of a case differ from those expected."""
     tables = _tables(case)
-    found = list(groups(hunt, [enrich(event, tables, NOW) for event in raw_events(case)]))
+    try:
+        asked = hunt_of_case(hunt, case)
+    except Refused as error:
+        yield str(error)
+        return
+    found = list(groups(asked, [enrich(event, tables, NOW) for event in raw_events(case)]))
     for hit in case.hits:
         fitting = [group for group in found if _fits(hit, group)]
         if fitting:

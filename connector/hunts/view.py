@@ -11,7 +11,8 @@ from typing import Any
 from connector.errors import Problem
 from connector.hunts import condition as c
 from connector.hunts.catalogue import Catalogue
-from connector.hunts.hunt import Hunt, Threshold
+from connector.hunts.hunt import Hunt
+from connector.hunts.needs import Beacon, Count, Distinct, FirstSeen, Needs, Ratio, Sum
 
 GROUP_WORDS = {c.All: "all of", c.Any: "any of", c.None_: "none of"}
 BOUND_WORDS = {"gt": "is over", "gte": "is at least", "lt": "is under", "lte": "is at most"}
@@ -64,12 +65,27 @@ def condition_lines(condition: c.Condition, indent: int = 0) -> list[str]:
     return [f"{pad}{GROUP_WORDS[type(condition)]}", *inner]
 
 
-def threshold_words(threshold: Threshold) -> str:
+def needs_words(needs: Needs) -> str:
     """Return in words what makes a group a finding."""
-    window = f" within {span(threshold.window)}" if threshold.window else ""
-    if threshold.field:
-        return f"{threshold.n} different {threshold.field}{window}"
-    return f"{threshold.n} event{'' if threshold.n == 1 else 's'}{window}"
+    window = f" within {span(needs.window)}" if needs.window else ""
+    match needs:
+        case Count(n=1):
+            return f"1 event{window}"
+        case Count():
+            return f"{needs.n} events{window}"
+        case Distinct():
+            return f"{needs.n} different {needs.field}{window}"
+        case Sum():
+            return f"{c.scalar_text(needs.n)} in all of {needs.field}{window}"
+        case Ratio():
+            share = f"{needs.n:.0%} of at least {needs.events} events{window}"
+            return "\n".join([f"{share} to match too", *condition_lines(needs.of, 1)])
+        case Beacon():
+            return f"{needs.n} events{window} at gaps of which half are within {needs.jitter:.0%} of their median"
+        case FirstSeen():
+            value = " with ".join(needs.value)
+            known = f"not seen for {span(needs.memory)}, which counts as new for {span(needs.window)}"
+            return f"a value of {value} {known}; the first {span(needs.learning)} only learn"
 
 
 @singledispatch

@@ -7,7 +7,8 @@ import pytest
 
 from connector.documents import parse_document
 from connector.hunts.condition import Equals, references
-from connector.hunts.format import duration, read_hunt
+from connector.hunts.format import read_hunt
+from connector.hunts.schedule import duration
 from connector.hunts.hunt import Hunt, Threshold
 from connector.hunts.view import threshold_words
 
