@@ -10,7 +10,7 @@ from connector.errors import ContentError
 from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.check import Checked, check
 from connector.hunts.hunt import Hunt, Step
-from connector.hunts.view import Listing, condition_lines, listing, page, needs_words, span
+from connector.hunts.view import Listing, condition_lines, listing, needs_words, page, span
 
 
 def catalogue_of(ctx: context.Context) -> Catalogue:

@@ -1,4 +1,4 @@
-"""Hunts that need more than one event, on a search engine: which groups may have it, and which of their events take part.
+"""Hunts that need more than one event: which groups may have what they need, and which of their events take part.
 
 Groups are counted by aggregations that page, so none is left out however many there are; the events of those that may
 have enough are then judged one by one, exactly as `groups.py` does, in any span of the window.
@@ -10,13 +10,12 @@ late: what an earlier pass has found stays. Will not: write anything. An event w
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from connector.hunts.asking import Asked, Hit, Json, Key, Question, Window, hits, text_key
-from connector.hunts.buckets import CLAUSES, buckets, any_group
+from connector.hunts.buckets import CLAUSES, any_group, buckets
 from connector.hunts.needs import Beacon, Count, Distinct, Needs, Ratio, Sum
 from connector.hunts.spans import taking_part
 from connector.siem.client import Siem
@@ -110,7 +109,7 @@ Filtered = Sequence[tuple[Question, Sequence[Json]]]
 
 def _candidates(siem: Siem, asked: Asked, filtered: Filtered, new: Json | None = None) -> list[Key]:
     """Return the groups that may have enough in all sources together and, with `new`, an event that it fits."""
-    enough: Counter[Key] = Counter()
+    enough: dict[Key, float] = defaultdict(float)
     touched: set[Key] = set()
     for question, filters in filtered:
         names = [question.exact(field) for field in asked.hunt.group_by]

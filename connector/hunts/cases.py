@@ -16,11 +16,11 @@ from typing import Any
 from connector.enrich.reference import enrich
 from connector.enrich.tables import Tables, build_tables
 from connector.errors import Problem, Refused
-from connector.hunts.condition import query_only
+from connector.hunts.condition import Scalar, query_only
 from connector.hunts.format import COUNT
-from connector.hunts.schedule import duration
-from connector.hunts.groups import Group, event_time, groups, same_value
+from connector.hunts.groups import event_time, groups, same_value
 from connector.hunts.hunt import Case, Hunt, Json
+from connector.hunts.schedule import duration
 from connector.settings.load import EXAMPLE, load_settings
 from connector.settings.model import Settings
 from connector.settings.resolvers import approved_of, exceptions_of
@@ -43,6 +43,14 @@ class Verdict:
         return not self.differences
 
 
+@dataclass(frozen=True)
+class Found:
+    """A finding as a case names it: its values by `group_by` field, and the number of its events."""
+
+    values: Mapping[str, Scalar | None]
+    count: int
+
+
 @cache
 def example_settings() -> Settings:
     """Return the settings of the example organisation that cases are judged with."""
@@ -55,7 +63,7 @@ def example_tables() -> Tables:
     return build_tables(example_settings())
 
 
-def _tables(case: Case) -> Tables:
+def tables_of(case: Case) -> Tables:
     """Return the enrichment's tables for a case: the example's, or those of the case's own resolver policy."""
     if case.resolvers is None:
         return example_tables()
@@ -68,6 +76,16 @@ def judge(hunt: Hunt) -> tuple[Verdict, ...]:
     if query_only(hunt.match):
         return ()
     return tuple(Verdict(hunt.name, case.name, tuple(_differences(hunt, case))) for case in hunt.cases)
+
+
+def _differences(hunt: Hunt, case: Case) -> Iterator[str]:
+    """Yield how the findings in Python differ from those that a case expects, or why there can be none."""
+    try:
+        asked = hunt_of_case(hunt, case)
+    except Refused as error:
+        yield str(error)
+        return
+    yield from differences(case, found_in(asked, case))
 
 
 def hunt_of_case(hunt: Hunt, case: Case) -> Hunt:
@@ -115,35 +133,36 @@ def _numbered(value: Any, number: int) -> Any:
     return [_numbered(item, number) for item in value] if isinstance(value, list) else value
 
 
-def _differences(hunt: Hunt, case: Case) -> Iterator[str]:
-    """Yield how the findings of a case differ from those expected."""
-    tables = _tables(case)
-    try:
-        asked = hunt_of_case(hunt, case)
-    except Refused as error:
-        yield str(error)
-        return
-    found = list(groups(asked, [enrich(event, tables, NOW) for event in raw_events(case)]))
+def found_in(hunt: Hunt, case: Case) -> list[Found]:
+    """Return what the hunt finds in a case by the enrichment and the predicate in Python; Refused as in `groups`."""
+    tables = tables_of(case)
+    events = [enrich(event, tables, NOW) for event in raw_events(case)]
+    return [Found(group.values, len(group.events)) for group in groups(hunt, events)]
+
+
+def differences(case: Case, found: Iterable[Found]) -> Iterator[str]:
+    """Yield how findings differ from those that the case expects, in words."""
+    left = list(found)
     for hit in case.hits:
-        fitting = [group for group in found if _fits(hit, group)]
+        fitting = [one for one in left if _fits(hit, one)]
         if fitting:
-            found.remove(fitting[0])
+            left.remove(fitting[0])
         else:
-            yield f"expects {_shown(hit)}, but finds {_listed(found)}"
-    if found:
+            yield f"expects {_shown(hit)}, but finds {listed(left)}"
+    if left:
         expected = "no finding" if not case.hits else "no more than that"
-        yield f"expects {expected}, but finds {_listed(found)}"
+        yield f"expects {expected}, but finds {listed(left)}"
 
 
-def _fits(hit: Mapping[str, Any], group: Group) -> bool:
-    """Return whether a finding is the expected one."""
-    named = all(same_value(field, value, group.values[field]) for field, value in hit.items() if field != COUNT)
-    return named and hit.get(COUNT, len(group.events)) == len(group.events)
-
-
-def _listed(found: Iterable[Group]) -> str:
+def listed(found: Iterable[Found]) -> str:
     """Return findings in words."""
-    return " and ".join(_shown({**group.values, COUNT: len(group.events)}) for group in found) or "nothing"
+    return " and ".join(_shown({**one.values, COUNT: one.count}) for one in found) or "nothing"
+
+
+def _fits(hit: Mapping[str, Any], found: Found) -> bool:
+    """Return whether a finding is the expected one."""
+    named = all(same_value(field, value, found.values[field]) for field, value in hit.items() if field != COUNT)
+    return named and hit.get(COUNT, found.count) == found.count
 
 
 def _shown(values: Mapping[str, Any]) -> str:

@@ -159,15 +159,7 @@ def _meaning(root: Part, hunt: Hunt) -> Iterator[Problem]:
     stem = Path(root.document.file).stem
     if hunt.name != stem:
         yield root.at("name").problem(f"is {hunt.name!r}, but the file is {stem}.yml: they must be the same")
-    several = [key for key in ("at_least", "beacon", "first_seen") if root.at(key).value is not None]
-    if len(several) > 1:
-        yield root.at(several[1]).problem(f"stands beside {several[0]}: a hunt needs one of them")
-    if not every_event(hunt.needs) and hunt.needs.window is None:
-        yield root.at("at_least").problem("needs a window, such as 1h: how fast must it happen?")
-    if isinstance(hunt.needs, Ratio) and (words := query_only(hunt.needs.of)):
-        yield root.at("at_least").problem(f"has {' and '.join(words)} in `of`, which each event is asked: only a search can")
-    if hunt.schedule and (wrong := schedule_problem(hunt.schedule)):
-        yield root.at("schedule").problem(wrong)
+    yield from _needs_problems(root, hunt)
     for judged in hunt.cases:
         if judged.resolvers:
             yield from schema_problems(judged.resolvers.document, schema("resolvers"))
@@ -182,6 +174,21 @@ def _meaning(root: Part, hunt: Hunt) -> Iterator[Problem]:
             names = hit.value if isinstance(hit.value, dict) else {}
             for name in (name for name in names if name != COUNT and name not in hunt.group_by):
                 yield hit.at(name).problem(f"is no field that this hunt groups by: {', '.join(hunt.group_by)}")
+
+
+def _needs_problems(root: Part, hunt: Hunt) -> Iterator[Problem]:
+    """Yield what is wrong with what a finding needs, and with how often the hunt is asked."""
+    several = [key for key in ("at_least", "beacon", "first_seen") if root.at(key).value is not None]
+    if len(several) > 1:
+        yield root.at(several[1]).problem(f"stands beside {several[0]}: a hunt needs one of them")
+    if not every_event(hunt.needs) and hunt.needs.window is None:
+        yield root.at("at_least").problem("needs a window, such as 1h: how fast must it happen?")
+    if isinstance(hunt.needs, Ratio) and (words := query_only(hunt.needs.of)):
+        yield root.at("at_least").problem(f"has {' and '.join(words)} in `of`: only a search can answer that")
+    if hunt.schedule and (said := schedule_problem(hunt.schedule)):
+        yield root.at("schedule").problem(said)
+    if hunt.schedule and every_event(hunt.needs):
+        yield root.at("schedule").problem("is of no use: every pass asks a hunt for which one event is enough")
 
 
 def _strings(part: Part, key: str) -> tuple[str, ...]:

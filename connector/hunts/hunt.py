@@ -146,7 +146,7 @@ def _empty_list(leaf: Leaf) -> str | None:
 
 def _filled(leaf: Leaf, lists: Mapping[str, tuple[str, ...]]) -> Leaf:
     """Return the leaf with the values that its list has among these."""
-    if not isinstance(leaf, Equals | InNetwork) or leaf.list_name not in lists:
+    if not isinstance(leaf, Equals | InNetwork) or leaf.list_name is None or leaf.list_name not in lists:
         return leaf
     values = lists[leaf.list_name]
     if isinstance(leaf, Equals):

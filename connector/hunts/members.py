@@ -17,6 +17,7 @@ from connector.hunts.needs import FirstSeen, every_event
 from connector.hunts.tally import Member
 from connector.siem.client import Siem
 
+Time = tuple[datetime | None, datetime | None]  # of events, [start, end); None is open
 Numbers = Sequence[int | SiemError]  # of the events that match, for each question; without numbers none is checked
 
 
@@ -36,14 +37,14 @@ class Place:
     seen: str
 
 
-def of_time(place: Place, asked: Asked, start: datetime | None, end: datetime | None, numbers: Numbers = ()) -> Counting:
-    """Return what counts among the events of the time [start, end); None is open."""
-    filtered = [(question, question.during(start, end)) for question in asked.questions]
+def of_time(place: Place, asked: Asked, time: Time, numbers: Numbers = ()) -> Counting:
+    """Return what counts among the events of a time."""
+    filtered = [(question, question.during(*time)) for question in asked.questions]
     if isinstance(asked.hunt.needs, FirstSeen):
         return _novel(Memory(place.siem, place.seen, keep=False), asked, asked.hunt.needs, filtered)
     if every_event(asked.hunt.needs):
         return Counting(_every(place.siem, filtered, numbers))
-    return Counting(burst(place.siem, asked, start, end))
+    return Counting(burst(place.siem, asked, *time))
 
 
 def of_window(place: Place, asked: Asked, window: Window, numbers: Numbers = ()) -> Counting:

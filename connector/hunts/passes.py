@@ -14,7 +14,7 @@ earlier window that the engine made visible only later.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -47,7 +47,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class HuntPass:
     """What one hunt found in its window: events that match, those that count in findings, and those findings.
 
-    `trouble` says why it may have found nothing: fields that are not there, lists that are empty, only learning yet. `error` says why it failed.
+    `trouble` says why it may have found nothing: fields that are not there, lists that are empty, only learning yet.
+    `error` says why it failed.
     """
 
     id: str

@@ -62,10 +62,10 @@ class FoundEvent:
 class HuntRun:
     """The result of one hunt.
 
-    `status` is findings, no findings, failed, or why there can be none: fields that are not there, lists that are empty,
-    a hunt that only learns yet. `matching` counts the events that match,
-    `hits` those that make the groups: fewer only for a hunt that needs more than an event. The groups are the largest, the events
-    the newest; `groups_left_out` and `events_left_out` count the others.
+    `status` is findings, no findings, failed, or why there can be none: fields that are not there, lists that are
+    empty, a hunt that only learns yet. `matching` counts events that match, `hits` those that make the groups: fewer
+    only for a hunt that needs more than an event. The groups are the largest, the events the newest; `groups_left_out`
+    and `events_left_out` count the others.
     """
 
     id: str
@@ -154,7 +154,7 @@ class _Desk:
 
     def _found(self, result: HuntRun, asked: Asked, numbers: Sequence[int | SiemError]) -> HuntRun:
         """Return the result with its groups and events."""
-        counting = of_time(self.place, asked, self.span.start, self.span.end, numbers)
+        counting = of_time(self.place, asked, (self.span.start, self.span.end), numbers)
         newest = _Newest(self.limit)
         members = newest.through(told(counting.events, asked.hunt.name, result.matching, self.progress))
         found = tallied(asked.hunt, members)

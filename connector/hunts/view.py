@@ -69,23 +69,27 @@ def needs_words(needs: Needs) -> str:
     """Return in words what makes a group a finding."""
     window = f" within {span(needs.window)}" if needs.window else ""
     match needs:
-        case Count(n=1):
-            return f"1 event{window}"
-        case Count():
-            return f"{needs.n} events{window}"
-        case Distinct():
-            return f"{needs.n} different {needs.field}{window}"
-        case Sum():
-            return f"{c.scalar_text(needs.n)} in all of {needs.field}{window}"
-        case Ratio():
-            share = f"{needs.n:.0%} of at least {needs.events} events{window}"
-            return "\n".join([f"{share} to match too", *condition_lines(needs.of, 1)])
-        case Beacon():
-            return f"{needs.n} events{window} at gaps of which half are within {needs.jitter:.0%} of their median"
         case FirstSeen():
             value = " with ".join(needs.value)
             known = f"not seen for {span(needs.memory)}, which counts as new for {span(needs.window)}"
             return f"a value of {value} {known}; the first {span(needs.learning)} only learn"
+        case Ratio():
+            share = f"{needs.n:.0%} of at least {needs.events} events{window} to match too"
+            return "\n".join([share, *condition_lines(needs.of, 1)])
+    return f"{_amount(needs)}{window}"
+
+
+def _amount(needs: Count | Distinct | Sum | Beacon) -> str:
+    """Return in words how much a group needs."""
+    match needs:
+        case Count():
+            return f"{needs.n} event{'' if needs.n == 1 else 's'}"
+        case Distinct():
+            return f"{needs.n} different {needs.field}"
+        case Sum():
+            return f"{c.scalar_text(needs.n)} in all of {needs.field}"
+        case Beacon():
+            return f"{needs.n} events with half of their gaps within {needs.jitter:.0%} of the median gap"
 
 
 @singledispatch

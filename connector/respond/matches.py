@@ -1,8 +1,8 @@
 """Which events a hunt matches, for writing back: as a search query, and one by one.
 
 Promises: events written a moment ago are among them; of a hunt that needs more than one event they are those
-that take part, as in its findings; a hunt that no source can answer is refused, so that nothing reads as "no such events".
-Will not: write anything.
+that take part, as in its findings; a hunt that no source can answer is refused, so that nothing reads as "no such
+events". Will not: write anything.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def asked_now(siem: Siem, settings: Settings, hunt: Hunt, *fields: str) -> Asked
 
 def matching_events(siem: Siem, settings: Settings, asked: Asked, since: datetime | None) -> Iterable[Member]:
     """Return the events of the hunt from a time on (None: all), each once, with the groups it counts in."""
-    return of_time(Place(siem, settings.state("seen")), asked, since, None).events
+    return of_time(Place(siem, settings.state("seen")), asked, (since, None)).events
 
 
 def check_state(siem: Siem, settings: Settings, *names: str) -> None:
