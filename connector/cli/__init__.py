@@ -44,6 +44,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("demo", "demo:demo", "See the whole story on a search engine started here: start with this."),
     Command("engine", "engine:engine", "Start and stop a search engine on this machine, for trying things out."),
     Command("findings", "findings:findings", "List what the passes found, or count it by a field."),
+    Command("guide", "guide:guide_finding", "Ask the questions of a hunt's guide with a finding filled in."),
     Command("init", "settings:init", "Write commented settings files to start from."),
     Command("install", "install:install", "Put pipelines, templates and our own indices into the SIEM."),
     Command("list", "catalogue:list_hunts", "List the hunts, or those with every word given."),

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from connector.cli import context
 from connector.cli.output import Printed, json_option, note, rows, show
 from connector.errors import ContentError
 from connector.hunts.catalogue import Catalogue, load_catalogue
-from connector.hunts.check import Checked, check
+from connector.hunts.check import Checked, Proof, check
+from connector.hunts.coverage import Coverage, Covered, coverage, known_techniques
 from connector.hunts.hunt import Hunt, Step
 from connector.hunts.view import Listing, condition_lines, listing, needs_words, page, span
+
+NAMED = 3  # hunts beside a technique; --json has all
+GUIDE = (
+    "The guide, which `hunts guide FINDING` asks: each step looks from its window before the finding's first event "
+    "until its window after the last one."
+)
 
 
 def catalogue_of(ctx: context.Context) -> Catalogue:
@@ -24,11 +33,18 @@ def catalogue_of(ctx: context.Context) -> Catalogue:
 
 @click.command(name="list")
 @click.argument("words", nargs=-1)
+@click.option(
+    "--coverage", "covering", is_flag=True, help="What they cover: ATT&CK, event types, families, kinds, severities."
+)
 @json_option
 @context.use
-def list_hunts(ctx: context.Context, words: tuple[str, ...], as_json: bool) -> None:
+def list_hunts(ctx: context.Context, words: tuple[str, ...], covering: bool, as_json: bool) -> None:
     """List the hunts, or those with every WORD in title, name, family, kind, tags or hypothesis."""
-    show(listing(catalogue_of(ctx), words), table=_list_table, as_json=as_json)
+    catalogue = catalogue_of(ctx)
+    if covering:
+        show(coverage(catalogue.found(words), known_techniques()), table=_coverage_tables, as_json=as_json)
+    else:
+        show(listing(catalogue, words), table=_list_table, as_json=as_json)
 
 
 def _list_table(found: Listing) -> Printed:
@@ -36,6 +52,29 @@ def _list_table(found: Listing) -> Printed:
     cells = [(h.family, h.name, h.title, h.severity, h.kind, h.event_types) for h in found.hunts]
     count = f"{len(found.hunts)} of {found.of} hunts"
     return [rows(["family", "name", "title", "severity", "kind", "events"], cells), count] if cells else count
+
+
+def _coverage_tables(found: Coverage) -> Printed:
+    """Return what the hunts cover as tables of numbers, and the hunts of each technique."""
+    cells = [(one.id, one.name, one.tactics, one.number, _names(one.hunts)) for one in found.techniques]
+    named: dict[str, Sequence[Covered]] = {
+        "ATT&CK tactic": found.tactics,
+        "event type": found.event_types,
+        "family": found.families,
+        "kind": found.kinds,
+        "severity": found.severities,
+    }
+    return [
+        rows(["technique", "name", "tactics", "hunts", "names"], cells),
+        *(rows([title, "hunts"], [(one.value, one.number) for one in covered]) for title, covered in named.items()),
+        f"{found.hunts} hunts, {len(found.without_technique)} of them without a technique: --json names them all",
+    ]
+
+
+def _names(hunts: Sequence[str]) -> str:
+    """Return the first hunts, and how many more there are."""
+    more = f" and {len(hunts) - NAMED} more" if len(hunts) > NAMED else ""
+    return ", ".join(hunts[:NAMED]) + more
 
 
 @click.command(name="show")
@@ -63,6 +102,7 @@ def _page_text(hunt: Hunt) -> Printed:
     lines = [hunt.title, "", hunt.hypothesis, "", *(f"{name}: {value}" for name, value in facts), ""]
     lines += ["It looks for", *condition_lines(hunt.match, 1), ""]
     lines += ["Why so", f"  {hunt.rationale}", ""] if hunt.rationale else []
+    lines += [GUIDE, ""]
     for number, step in enumerate(hunt.guide, 1):
         lines += [f"Step {number}: {step.ask}", *_step_lines(step), ""]
     for title, texts in (("Harmless causes", hunt.false_positives), ("What it misses", hunt.blind_spots)):
@@ -83,9 +123,9 @@ def _step_lines(step: Step) -> list[str]:
     look = step.look
     ways = [f"count by {', '.join(look.count_by)}"] if look.count_by else []
     ways += [f"show {', '.join(look.show)}"] if look.show else []
-    back = span(look.window)
+    around = span(look.window)
     return [
-        f"  look back {back} in {', '.join(look.event_types)} events, {' and '.join(ways)}:",
+        f"  look {around} around the finding in {', '.join(look.event_types)} events, {' and '.join(ways)}:",
         *condition_lines(look.match, 2),
         f"  relevant: {step.lean_relevant}",
         f"  informational: {step.lean_informational}",
@@ -94,16 +134,29 @@ def _step_lines(step: Step) -> list[str]:
 
 @click.command(name="check")
 @click.argument("names", nargs=-1, metavar="[NAME|FILE]...")
+@click.option("--engine", is_flag=True, help="Judge the cases on the search engine too, as a search finds them.")
 @json_option
 @context.use
-def check_hunts(ctx: context.Context, names: tuple[str, ...], as_json: bool) -> None:
-    """Check hunts by name or file, or all of them: structure, style, and every case."""
-    found = check(load_catalogue(ctx.settings), names)
+def check_hunts(ctx: context.Context, names: tuple[str, ...], engine: bool, as_json: bool) -> None:
+    """Check hunts by name or file, or all of them: structure, style, and every case.
+
+    With --engine the cases also go through the ingest pipeline into an index of their own in the search engine of the
+    settings, where each hunt is run on them; all that is made there for it is deleted afterwards. A case on which
+    Python and the engine do not agree is a problem. Hunts that only a search can answer are judged so alone.
+    """
+    found = check(load_catalogue(ctx.settings), names, _proof(ctx) if engine else None)
     if found.problems and not as_json:
         raise ContentError(found.problems)
     show(found, table=_check_text, as_json=as_json)
     if found.problems:
         click.get_current_context().exit(ContentError.exit_code)
+
+
+def _proof(ctx: context.Context) -> Proof:
+    """Return what judges cases on the search engine of the settings."""
+    from connector.hunts.proof import engine_problems  # noqa: PLC0415 - the two clients take 0.3 s to import
+
+    return lambda judged: engine_problems(ctx.siem(), ctx.settings, judged)
 
 
 def _check_text(found: Checked) -> Printed:

@@ -10,6 +10,8 @@ from connector.cli.running import second
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.listing import LIMIT, Counted, Findings, count_findings, list_findings
 
+SHORT = 8  # characters of an id: `hunts guide` takes the beginning
+
 
 @click.command()
 @click.argument("name", metavar="[HUNT]", required=False)
@@ -33,10 +35,10 @@ def findings(
 
 def _findings_table(found: Findings) -> Printed:
     """Return the findings as a table, and how many are left out."""
-    columns = ("hunt", "severity", "status", "group", "events", "first", "last", "department or network")
+    columns = ("finding", "hunt", "severity", "status", "group", "events", "first", "last", "department or network")
     cells = [
         (
-            *(f.hunt, f.severity, f.status, ", ".join(value or "none" for value in f.group.values())),
+            *(f.id[:SHORT], f.hunt, f.severity, f.status, ", ".join(value or "none" for value in f.group.values())),
             *(f.count, second(f.first), second(f.last), f.department or f.network),
         )
         for f in found.findings

@@ -141,12 +141,12 @@ def asked(siem: Siem, settings: Settings, hunts: Sequence[Hunt]) -> tuple[Asked,
 
     Refused if an index belongs to two sources: its events would count twice.
     """
-    _check_apart(siem, settings.sources)
+    check_apart(siem, settings.sources)
     fields = [(source, source_fields(siem, source, hunts)) for source in settings.sources]
     return tuple(_asked(hunt, fields) for hunt in hunts)
 
 
-def _check_apart(siem: Siem, sources: Sequence[Source]) -> None:
+def check_apart(siem: Siem, sources: Sequence[Source]) -> None:
     """Raise Refused if an index belongs to two sources."""
     owners: dict[str, str] = {}
     for source in sources if len(sources) > 1 else ():
@@ -179,7 +179,7 @@ def _asked(hunt: Hunt, fields: Sequence[tuple[Source, Fields]]) -> Asked:
     """Return a hunt with its questions to the sources that can answer."""
     if hunt.not_set_up:
         return Asked(hunt, (), not_set_up=hunt.not_set_up)
-    asking = [_question(hunt, source, own) for source, own in fields]
+    asking = [question_to(hunt, source, own) for source, own in fields]
     able = [question for question in asking if _can_answer(question)]
     missing = set.intersection(*({*_missing(question), *_uncountable(question)} for question in asking))
     named = dict.fromkeys((*field_names(hunt.condition), *needed_fields(hunt.needs), *hunt.group_by))
@@ -192,7 +192,7 @@ def _asked(hunt: Hunt, fields: Sequence[tuple[Source, Fields]]) -> Asked:
     return Asked(hunt, tuple(able), () if able else absent, *notes)
 
 
-def _question(hunt: Hunt, source: Source, fields: Fields) -> Question:
+def question_to(hunt: Hunt, source: Source, fields: Fields) -> Question:
     """Return a hunt as it is asked of a source."""
     own = compile_query(own_condition(hunt.needs), fields, source.dialect)
     return Question(hunt, source, fields, hunt_query(hunt, fields, source.dialect), own)
@@ -291,7 +291,7 @@ def _hit(question: Question, hit: Json, names: Mapping[str, None], measured: Mea
         time=datetime.fromisoformat(time[0]) if time else None,
         ingested=int(times[INGESTED][0]) if INGESTED in times else 0,
         keys=tuple(dict.fromkeys(text_key(key) for key in group_keys(hunt, event, dialect))),
-        values={name: value for name in names if (value := _shown(question, event, name)) is not None},
+        values={name: value for name in names if (value := shown_value(question, event, name)) is not None},
         measured=measured(event),
     )
 
@@ -301,7 +301,7 @@ def text_key(values: Iterable[Scalar | None]) -> Key:
     return tuple(None if value is None else scalar_text(value) for value in values)
 
 
-def _shown(question: Question, event: Json, name: str) -> Any:
+def shown_value(question: Question, event: Json, name: str) -> Any:
     """Return the value of a field, a list if it has several, None if it has none; addresses as people write them."""
     found: list[Any] = []
     for value in values(event, question.stored(name)):

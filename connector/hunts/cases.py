@@ -15,11 +15,12 @@ from typing import Any
 
 from connector.enrich.reference import enrich
 from connector.enrich.tables import Tables, build_tables
-from connector.errors import Problem, Refused
+from connector.errors import Problem
 from connector.hunts.condition import Scalar, query_only
 from connector.hunts.format import COUNT
 from connector.hunts.groups import event_time, groups, same_value
 from connector.hunts.hunt import Case, Hunt, Json
+from connector.hunts.lists import policy_lists
 from connector.hunts.schedule import duration
 from connector.settings.load import EXAMPLE, load_settings
 from connector.settings.model import Settings
@@ -31,10 +32,11 @@ NUMBER = re.compile(r"\{n(?::(0?[0-9]*[bdoxX]?))?\}")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one case: its hunt, its name, and the differences; none means that it passed."""
+    """What became of one case: its hunt, its name, what is found, and the differences; none means that it passed."""
 
     hunt: str
     case: str
+    found: tuple[Found, ...]
     differences: tuple[str, ...]
 
     @property
@@ -63,38 +65,40 @@ def example_tables() -> Tables:
     return build_tables(example_settings())
 
 
-def tables_of(case: Case) -> Tables:
-    """Return the enrichment's tables for a case: the example's, or those of the case's own resolver policy."""
+def settings_of(case: Case) -> Settings:
+    """Return the settings a case is judged with: the example's, with the case's own resolver policy if it has one."""
     if case.resolvers is None:
-        return example_tables()
+        return example_settings()
     approved, exceptions = approved_of(case.resolvers, []), exceptions_of(case.resolvers, [])
-    return build_tables(replace(example_settings(), approved=approved, exceptions=exceptions))
+    return replace(example_settings(), approved=approved, exceptions=exceptions)
+
+
+def tables_of(case: Case) -> Tables:
+    """Return the enrichment's tables for a case."""
+    return build_tables(settings_of(case)) if case.resolvers else example_tables()
 
 
 def judge(hunt: Hunt) -> tuple[Verdict, ...]:
     """Return the verdict on every case of a hunt; none if only a search can answer its condition."""
     if query_only(hunt.match):
         return ()
-    return tuple(Verdict(hunt.name, case.name, tuple(_differences(hunt, case))) for case in hunt.cases)
+    return tuple(_verdict(hunt, case) for case in hunt.cases)
 
 
-def _differences(hunt: Hunt, case: Case) -> Iterator[str]:
-    """Yield how the findings in Python differ from those that a case expects, or why there can be none."""
-    try:
-        asked = hunt_of_case(hunt, case)
-    except Refused as error:
-        yield str(error)
-        return
-    yield from differences(case, found_in(asked, case))
+def _verdict(hunt: Hunt, case: Case) -> Verdict:
+    """Return the verdict on one case."""
+    asked = hunt_of_case(hunt, case)
+    if asked.not_set_up:
+        lacking = f"needs values of {', '.join(asked.not_set_up)}: give the case `lists` with them"
+        return Verdict(hunt.name, case.name, (), (lacking,))
+    found = tuple(found_in(asked, case))
+    return Verdict(hunt.name, case.name, found, tuple(differences(case, found)))
 
 
 def hunt_of_case(hunt: Hunt, case: Case) -> Hunt:
-    """Return the hunt with the lists as the case has them; Refused if the hunt needs a list that is empty even so."""
-    found = hunt.with_lists(case.lists)
-    if found.not_set_up:
-        empty = ", ".join(found.not_set_up)
-        raise Refused(f"needs values of {empty}: give the case `lists` with them")
-    return found
+    """Return the hunt with the lists as the case has them, and with that of its resolver policy."""
+    policy = {name: found.values for name, found in policy_lists(settings_of(case)).items()}
+    return hunt.with_lists(policy | dict(case.lists))
 
 
 def case_problems(hunt: Hunt, verdicts: Iterable[Verdict]) -> list[Problem]:

@@ -1,20 +1,25 @@
 """Checks hunts through and through: structure, meaning, style and cases, as one result.
 
-Promises: everything that is wrong in every hunt is in the result, as file:line. Will not: touch a search engine.
+Promises: everything that is wrong in every hunt is in the result, as file:line. Will not: touch a search engine; what
+judges the cases on one (`proof.py`) is passed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from connector.documents import in_order
 from connector.errors import ContentError, Problem
-from connector.hunts.cases import case_problems, judge
+from connector.hunts.cases import Verdict, case_problems, judge
 from connector.hunts.catalogue import Catalogue, load_file
+from connector.hunts.hunt import Hunt
 from connector.hunts.lint import lint
 from connector.hunts.source import Source
+
+# given the hunts with Python's verdicts on their cases, returns what is wrong with the cases on a search engine
+Proof = Callable[[Sequence[tuple[Hunt, Sequence[Verdict]]]], Iterable[Problem]]
 
 
 @dataclass(frozen=True)
@@ -27,19 +32,21 @@ class Checked:
     problems: tuple[Problem, ...]
 
 
-def check(catalogue: Catalogue, names: Iterable[str] = ()) -> Checked:
-    """Return the check of the named hunts or files, or of all hunts; Refused if a name is neither."""
+def check(catalogue: Catalogue, names: Iterable[str] = (), proof: Proof | None = None) -> Checked:
+    """Return the check of the named hunts or files, or of all hunts; Refused if a name is neither.
+
+    With `proof` every case is judged on a search engine too; SiemError if that fails.
+    """
     names = list(names)
     problems: list[Problem] = [] if names else list(catalogue.problems)
     sources = _named(catalogue, names, problems) if names else list(catalogue.sources.values())
-    judged = 0
-    for source in sources:
-        problems += lint(source)
-        verdicts = judge(source.hunt)
-        problems += case_problems(source.hunt, verdicts)
-        judged += len(verdicts)
-    cases = sum(len(source.hunt.cases) for source in sources)
-    return Checked(len(sources), cases, cases - judged, tuple(in_order(problems)))
+    judged = [(source.hunt, judge(source.hunt)) for source in sources]
+    for source, (hunt, verdicts) in zip(sources, judged, strict=True):
+        problems += [*lint(source), *case_problems(hunt, verdicts)]
+    problems += proof(judged) if proof else ()
+    cases = sum(len(hunt.cases) for hunt, _ in judged)
+    by_python = sum(len(verdicts) for _, verdicts in judged)
+    return Checked(len(sources), cases, 0 if proof else cases - by_python, tuple(in_order(problems)))
 
 
 def _named(catalogue: Catalogue, names: Iterable[str], problems: list[Problem]) -> list[Source]:

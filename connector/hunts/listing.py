@@ -11,19 +11,22 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from connector.errors import Refused
 from connector.hunts.asking import Json
 from connector.hunts.hunt import Hunt
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
 LIMIT = 1000
+IDS = 10_000  # ids of findings in one page
+NAMED = 3  # findings a message names
 KEPT = ("status", "count", "first", "last", "made", "updated", "values", "cut", "events_not_kept")
 INNER = ["settled", "windows", "terms", "client", "server"]  # how a finding is kept, of no use to who reads it
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: its hunt, the values of its group, how many events, and whose they are.
+    """One finding: its hunt by name and id, the values of its group, how many events, and whose they are.
 
     `department` and `network` are those of the host the finding is about: the client if it is grouped by client.
     `values` has what the hunt shows, `cut` names fields of which it has only the first values. `events` are there when
@@ -32,6 +35,7 @@ class Finding:
 
     id: str
     hunt: str
+    hunt_id: str
     title: str
     severity: str
     status: str
@@ -95,6 +99,21 @@ def list_findings(
     return Findings(found, siem.count(index, query) - len(found))
 
 
+def find_finding(siem: Siem, settings: Settings, beginning: str) -> Finding:
+    """Return the finding whose id begins so, without references to events; Refused if there is none, or several."""
+    index, body = settings.state("findings"), {"query": {"match_all": {}}, "_source": False}
+    stored = siem.get(index, beginning) if beginning else None
+    if stored is None:  # no engine looks for the beginning of an id
+        ids = sorted(hit["_id"] for hit in siem.scan(index, body, IDS) if hit["_id"].startswith(beginning))
+        if len(ids) > 1:
+            named = ", ".join(ids[:NAMED]) + (f" and {len(ids) - NAMED} more" if len(ids) > NAMED else "")
+            raise Refused(f"{len(ids)} findings have an id that begins with {beginning}: {named}: give more of it")
+        stored = siem.get(index, ids[0]) if ids else None
+    if stored is None:
+        raise Refused(f"there is no finding whose id begins with {beginning}: `hunts findings` lists them")
+    return _finding(stored.id, {**stored.source, "events": ()})
+
+
 def count_findings(siem: Siem, settings: Settings, field: str, hunt: Hunt | None = None) -> Counted:
     """Return the findings of a hunt, or of all, by the values of a field, most events first."""
     body = {"query": _query(hunt), "_source": {"excludes": [*INNER, "events"]}}
@@ -121,6 +140,7 @@ def _finding(id: str, source: Json) -> Finding:
     return Finding(
         id=id,
         hunt=hunt["name"],
+        hunt_id=hunt["id"],
         title=hunt["title"],
         severity=hunt["severity"],
         group=group,
