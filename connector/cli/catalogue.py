@@ -13,7 +13,7 @@ from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.check import Checked, Proof, check
 from connector.hunts.coverage import Coverage, Covered, coverage, known_techniques
 from connector.hunts.hunt import Hunt, Step
-from connector.hunts.view import Listing, condition_lines, listing, page, span, threshold_words
+from connector.hunts.view import Listing, condition_lines, listing, needs_words, page, span
 
 NAMED = 3  # hunts beside a technique; --json has all
 GUIDE = (
@@ -95,7 +95,7 @@ def _page_text(hunt: Hunt) -> Printed:
         ("tags", ", ".join(hunt.tags)),
         ("events", ", ".join(hunt.event_types)),
         ("one finding for each", ", ".join(hunt.group_by)),
-        ("a finding needs", threshold_words(hunt.threshold)),
+        ("a finding needs", needs_words(hunt.needs)),
         ("shows", ", ".join(hunt.show)),
         ("file", hunt.file),
     ]

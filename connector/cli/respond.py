@@ -13,8 +13,8 @@ import click
 from connector.cli import context
 from connector.cli.catalogue import catalogue_of
 from connector.cli.output import Printed, json_option, note, progress, rows, show
-from connector.hunts.format import duration
 from connector.hunts.hunt import Hunt
+from connector.hunts.schedule import duration
 from connector.respond.rules import Tag, TagRule, rule_of, stored_rules
 from connector.respond.tagging import Pace, Tagging, Untagging, preview_tag, tag, untag
 from connector.siem.update_task import Count, Failure
@@ -79,7 +79,7 @@ def tag_events(
 ) -> None:
     """Tag all past events that HUNT matches, so that every tool that reads them can filter on it.
 
-    Of a hunt with a threshold these are the events that take part in reaching it. An event that several hunts tag is
+    Of a hunt that needs more than one event these are the events that take part. An event that several hunts tag is
     relevant if one of them says so. Stopped at any moment and run again, the command goes on where it was. The other
     tag, or the same after the hunt was edited, replaces the rule before. `hunts untag HUNT` undoes it exactly.
     """

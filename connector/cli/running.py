@@ -16,11 +16,11 @@ from rich.progress import TaskID
 from connector.cli import context
 from connector.cli.output import Printed, encoded, json_option, note, progress, rows, show
 from connector.hunts.catalogue import Catalogue, load_catalogue
-from connector.hunts.format import duration
 from connector.hunts.hunt import Hunt
 from connector.hunts.listing import about
 from connector.hunts.passes import LAG, Order, Pass, run_pass
 from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
+from connector.hunts.schedule import duration
 
 ALL = "all"
 PRINTED = 30  # rows of a table of groups or events; the other forms have all

@@ -17,10 +17,12 @@ from connector.errors import NotAllowed, Refused, Rejected, SiemError, Unreachab
 from connector.hunts.address import is_address_field, plain_address
 from connector.hunts.condition import Scalar, field_names, scalar_text
 from connector.hunts.fields import Fields
-from connector.hunts.groups import group_keys, scalars
+from connector.hunts.groups import combinations, group_keys
 from connector.hunts.hunt import Hunt
-from connector.hunts.predicate import values
-from connector.hunts.query import Compiled, hunt_query
+from connector.hunts.needs import FirstSeen, every_event, measured_fields, needed_fields, own_condition
+from connector.hunts.predicate import Event, values
+from connector.hunts.query import Compiled, compile_query, hunt_query
+from connector.hunts.spans import measure
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 from connector.siem.wire import siem_error
@@ -39,6 +41,7 @@ FATAL = (Unreachable, NotAllowed)
 Key = tuple[str | None, ...]
 # called with the hunt's name, how many of its events are paged, and of how many
 Progress = Callable[[str, int, int], None]
+Measure = Callable[[Event], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Hit:
     """An event a hunt matches: where it is, its times, the groups it belongs to, and the values a finding shows.
 
     `time` is the event's, to the millisecond; `ingested` is epoch milliseconds, 0 if the event is not enriched.
+    `measured` is what counts of it for the hunt's needs (`spans.measure`), for FirstSeen its values as `Key`s.
     """
 
     index: str
@@ -72,17 +76,18 @@ class Hit:
     ingested: int
     keys: tuple[Key, ...]
     values: Mapping[str, Any]
-    distinct: tuple[Scalar, ...] = ()
+    measured: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
 class Question:
-    """A hunt asked of one source."""
+    """A hunt asked of one source; `own` is the further condition of its needs (`needs.own_condition`)."""
 
     hunt: Hunt
     source: Source
     fields: Fields
     compiled: Compiled
+    own: Compiled
 
     def query(self, *filters: Json) -> Json:
         """Return the hunt's query with further filters."""
@@ -112,7 +117,8 @@ class Asked:
     """A hunt and its questions to the sources that can answer.
 
     `missing`: fields of the condition that no source has. `unfit`: fields whose mapping cannot answer, with the
-    reason. `limits`: what the answer leaves out or takes in too much, in words.
+    reason. `limits`: what the answer leaves out or takes in too much, in words. `not_set_up`: lists that the operator
+    has yet to fill.
     """
 
     hunt: Hunt
@@ -120,11 +126,13 @@ class Asked:
     missing: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    not_set_up: tuple[str, ...] = ()
 
     @property
     def trouble(self) -> str:
         """Return why the answer may be nothing though there is something; empty if there is no such reason."""
         parts = [f"no such field {', '.join(self.missing)}"] if self.missing else []
+        parts += [f"not set up: the list {name} is empty" for name in self.not_set_up]
         return "; ".join((*parts, *self.unfit))
 
 
@@ -133,12 +141,12 @@ def asked(siem: Siem, settings: Settings, hunts: Sequence[Hunt]) -> tuple[Asked,
 
     Refused if an index belongs to two sources: its events would count twice.
     """
-    _check_apart(siem, settings.sources)
+    check_apart(siem, settings.sources)
     fields = [(source, source_fields(siem, source, hunts)) for source in settings.sources]
     return tuple(_asked(hunt, fields) for hunt in hunts)
 
 
-def _check_apart(siem: Siem, sources: Sequence[Source]) -> None:
+def check_apart(siem: Siem, sources: Sequence[Source]) -> None:
     """Raise Refused if an index belongs to two sources."""
     owners: dict[str, str] = {}
     for source in sources if len(sources) > 1 else ():
@@ -158,8 +166,8 @@ def _caps(siem: Siem, source: Source, fields: str) -> Json:
 
 def source_fields(siem: Siem, source: Source, hunts: Sequence[Hunt]) -> Fields:
     """Return how the fields that the hunts name are mapped in a source; empty if no index is there."""
-    named = {name for hunt in hunts for name in (*field_names(hunt.condition), *hunt.fields, hunt.threshold.field)}
-    stored = sorted({stored_name(name, source.dialect) for name in named if name} | {INGESTED, source.time_field})
+    named = {n for hunt in hunts for n in (*field_names(hunt.condition), *hunt.fields, *needed_fields(hunt.needs))}
+    stored = sorted({stored_name(name, source.dialect) for name in named} | {INGESTED, source.time_field})
     found: Json = {}
     for start in range(0, len(stored), URL_NAMES):
         names = ",".join(f"{name}*" for name in stored[start : start + URL_NAMES])  # * for the sub-fields
@@ -169,31 +177,56 @@ def source_fields(siem: Siem, source: Source, hunts: Sequence[Hunt]) -> Fields:
 
 def _asked(hunt: Hunt, fields: Sequence[tuple[Source, Fields]]) -> Asked:
     """Return a hunt with its questions to the sources that can answer."""
-    asking = [Question(hunt, source, own, hunt_query(hunt, own, source.dialect)) for source, own in fields]
-    missing = set.intersection(*({*question.compiled.missing, *_uncountable(question)} for question in asking))
-    named = dict.fromkeys((*field_names(hunt.condition), *filter(None, [hunt.threshold.field]), *hunt.group_by))
-    able = [question for question in asking if question.compiled.answerable and not _uncountable(question)]
-    unfit = [note for question in asking for note in question.compiled.unfit]
+    if hunt.not_set_up:
+        return Asked(hunt, (), not_set_up=hunt.not_set_up)
+    asking = [question_to(hunt, source, own) for source, own in fields]
+    able = [question for question in asking if _can_answer(question)]
+    missing = set.intersection(*({*_missing(question), *_uncountable(question)} for question in asking))
+    named = dict.fromkeys((*field_names(hunt.condition), *needed_fields(hunt.needs), *hunt.group_by))
+    absent = tuple(name for name in named if name in missing)
+    unfit = [note for question in asking for part in (question.compiled, question.own) for note in part.unfit]
     limits = [note for question in asking for note in (*question.compiled.limits, *_ungrouped(question))]
+    if able and absent:
+        limits.append(f"no such field {', '.join(absent)}: the hunt was asked without it")
     notes = (tuple(dict.fromkeys(found)) for found in (unfit, limits))
-    return Asked(hunt, tuple(able), tuple(name for name in named if name in missing), *notes)
+    return Asked(hunt, tuple(able), () if able else absent, *notes)
+
+
+def question_to(hunt: Hunt, source: Source, fields: Fields) -> Question:
+    """Return a hunt as it is asked of a source."""
+    own = compile_query(own_condition(hunt.needs), fields, source.dialect)
+    return Question(hunt, source, fields, hunt_query(hunt, fields, source.dialect), own)
+
+
+def _can_answer(question: Question) -> bool:
+    """Return whether the source has what the hunt asks for and counts by."""
+    return question.compiled.answerable and question.own.answerable and not _uncountable(question)
+
+
+def _missing(question: Question) -> tuple[str, ...]:
+    """Return the fields of the conditions that the source does not have."""
+    return (*question.compiled.missing, *question.own.missing)
 
 
 def _uncountable(question: Question) -> list[str]:
-    """Return the field of the threshold, or all fields it is grouped by, if the source cannot aggregate on them."""
-    threshold, group_by = question.hunt.threshold, question.hunt.group_by
-    if threshold.field and question.exact(threshold.field) is None:
-        return [threshold.field]
-    groupable = threshold.every_event or any(question.exact(field) for field in group_by)
-    return [] if groupable else list(group_by)
+    """Return the fields the hunt counts, and all it is grouped by, that the source cannot aggregate on."""
+    lacking = [field for field in measured_fields(question.hunt.needs) if question.exact(field) is None]
+    group_by = question.hunt.group_by
+    groupable = _groups_itself(question.hunt) or any(question.exact(field) for field in group_by)
+    return lacking if groupable else [*lacking, *group_by]
 
 
 def _ungrouped(question: Question) -> list[str]:
-    """Return the fields that a threshold hunt cannot be grouped by in a source, in words."""
-    if question.hunt.threshold.every_event:
+    """Return the fields that a hunt that counts cannot be grouped by in a source, in words."""
+    if _groups_itself(question.hunt):
         return []
     lacking = [field for field in question.hunt.group_by if question.exact(field) is None]
     return [f"{field}: {question.source.pattern} cannot be grouped by it, so no group has a value" for field in lacking]
+
+
+def _groups_itself(hunt: Hunt) -> bool:
+    """Return whether the events are grouped here, one by one, and not by the search engine."""
+    return every_event(hunt.needs) or isinstance(hunt.needs, FirstSeen)
 
 
 def counts(siem: Siem, asking: Sequence[tuple[Question, Sequence[Json]]]) -> list[int | SiemError]:
@@ -219,19 +252,19 @@ def total(numbers: Iterable[int | SiemError]) -> int | SiemError:
 
 def hits(siem: Siem, question: Question, *filters: Json, least: int = 0) -> Iterator[Hit]:
     """Yield the events that match a question and its filters; Rejected if they are fewer than were counted."""
-    names = dict.fromkeys((*question.hunt.fields, *CONTEXT, *filter(None, [question.hunt.threshold.field])))
+    names = dict.fromkeys((*question.hunt.fields, *CONTEXT))
     times = [
         {"field": question.source.time_field, "format": "strict_date_optional_time"},
         {"field": INGESTED, "format": "epoch_millis"},
     ]
     body = {
         "query": question.query(*filters),
-        "_source": {"includes": [question.stored(name) for name in names]},
+        "_source": {"includes": [question.stored(name) for name in (*names, *needed_fields(question.hunt.needs))]},
         "docvalue_fields": times,
     }
-    found = 0
+    found, measured = 0, _measure(question)
     for found, hit in enumerate(siem.scan(question.source.pattern, body), 1):  # noqa: B007 - its last value counts
-        yield _hit(question, hit, names)
+        yield _hit(question, hit, names, measured)
     if found < least:
         raise Rejected(
             f"{question.hunt.name}: {least} events of {question.source.pattern} were counted and {found} were given: "
@@ -239,18 +272,18 @@ def hits(siem: Siem, question: Question, *filters: Json, least: int = 0) -> Iter
         )
 
 
-def every_hit(
-    siem: Siem, asked: Asked, numbers: Iterable[int | SiemError], filters: Callable[[Question], Sequence[Json]]
-) -> Iterator[Hit]:
-    """Yield the events that match a hunt in all its sources, with the filters; `numbers` are those counted before."""
-    for question, number in zip(asked.questions, numbers, strict=True):
-        yield from hits(siem, question, *filters(question), least=number if isinstance(number, int) else 0)
+def _measure(question: Question) -> Measure:
+    """Return the function that takes from an event what counts for the hunt's needs."""
+    needs, dialect = question.hunt.needs, question.source.dialect
+    if isinstance(needs, FirstSeen):
+        return lambda event: tuple(map(text_key, combinations(needs.value, event, dialect)))
+    return measure(needs, dialect)
 
 
-def _hit(question: Question, hit: Json, names: Mapping[str, None]) -> Hit:
+def _hit(question: Question, hit: Json, names: Mapping[str, None], measured: Measure) -> Hit:
     """Return a hit of the engine as ours."""
     event, times, hunt = hit.get("_source", {}), hit.get("fields", {}), question.hunt
-    dialect, field = question.source.dialect, question.hunt.threshold.field
+    dialect = question.source.dialect
     time = times.get(question.source.time_field)
     return Hit(
         index=hit["_index"],
@@ -258,8 +291,8 @@ def _hit(question: Question, hit: Json, names: Mapping[str, None]) -> Hit:
         time=datetime.fromisoformat(time[0]) if time else None,
         ingested=int(times[INGESTED][0]) if INGESTED in times else 0,
         keys=tuple(dict.fromkeys(text_key(key) for key in group_keys(hunt, event, dialect))),
-        values={name: value for name in names if (value := _shown(question, event, name)) is not None},
-        distinct=tuple(scalars(event, field, dialect)) if field else (),
+        values={name: value for name in names if (value := shown_value(question, event, name)) is not None},
+        measured=measured(event),
     )
 
 
@@ -268,7 +301,7 @@ def text_key(values: Iterable[Scalar | None]) -> Key:
     return tuple(None if value is None else scalar_text(value) for value in values)
 
 
-def _shown(question: Question, event: Json, name: str) -> Any:
+def shown_value(question: Question, event: Json, name: str) -> Any:
     """Return the value of a field, a list if it has several, None if it has none; addresses as people write them."""
     found: list[Any] = []
     for value in values(event, question.stored(name)):

@@ -17,9 +17,11 @@ from connector.enrich.reference import enrich
 from connector.enrich.tables import Tables, build_tables
 from connector.errors import Problem
 from connector.hunts.condition import Scalar, query_only
-from connector.hunts.format import COUNT, duration
+from connector.hunts.format import COUNT
 from connector.hunts.groups import event_time, groups, same_value
 from connector.hunts.hunt import Case, Hunt, Json
+from connector.hunts.lists import policy_lists
+from connector.hunts.schedule import duration
 from connector.settings.load import EXAMPLE, load_settings
 from connector.settings.model import Settings
 from connector.settings.resolvers import approved_of, exceptions_of
@@ -63,20 +65,40 @@ def example_tables() -> Tables:
     return build_tables(example_settings())
 
 
-def tables_of(case: Case) -> Tables:
-    """Return the enrichment's tables for a case: the example's, or those of the case's own resolver policy."""
+def settings_of(case: Case) -> Settings:
+    """Return the settings a case is judged with: the example's, with the case's own resolver policy if it has one."""
     if case.resolvers is None:
-        return example_tables()
+        return example_settings()
     approved, exceptions = approved_of(case.resolvers, []), exceptions_of(case.resolvers, [])
-    return build_tables(replace(example_settings(), approved=approved, exceptions=exceptions))
+    return replace(example_settings(), approved=approved, exceptions=exceptions)
+
+
+def tables_of(case: Case) -> Tables:
+    """Return the enrichment's tables for a case."""
+    return build_tables(settings_of(case)) if case.resolvers else example_tables()
 
 
 def judge(hunt: Hunt) -> tuple[Verdict, ...]:
     """Return the verdict on every case of a hunt; none if only a search can answer its condition."""
     if query_only(hunt.match):
         return ()
-    found = [(case, found_in(hunt, case)) for case in hunt.cases]
-    return tuple(Verdict(hunt.name, case.name, tuple(own), tuple(differences(case, own))) for case, own in found)
+    return tuple(_verdict(hunt, case) for case in hunt.cases)
+
+
+def _verdict(hunt: Hunt, case: Case) -> Verdict:
+    """Return the verdict on one case."""
+    asked = hunt_of_case(hunt, case)
+    if asked.not_set_up:
+        lacking = f"needs values of {', '.join(asked.not_set_up)}: give the case `lists` with them"
+        return Verdict(hunt.name, case.name, (), (lacking,))
+    found = tuple(found_in(asked, case))
+    return Verdict(hunt.name, case.name, found, tuple(differences(case, found)))
+
+
+def hunt_of_case(hunt: Hunt, case: Case) -> Hunt:
+    """Return the hunt with the lists as the case has them, and with that of its resolver policy."""
+    policy = {name: found.values for name, found in policy_lists(settings_of(case)).items()}
+    return hunt.with_lists(policy | dict(case.lists))
 
 
 def case_problems(hunt: Hunt, verdicts: Iterable[Verdict]) -> list[Problem]:

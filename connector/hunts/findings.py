@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connector.errors import Conflict
 from connector.hunts.asking import CONTEXT, Key
 from connector.hunts.hunt import Hunt
 from connector.hunts.tally import Tally, instant, kept_references, kept_values
-from connector.siem.client import Refusal, Siem, Stored
-from connector.siem.wire import siem_error
+from connector.siem.client import Siem
+from connector.siem.many import Written, change_many
 
 Json = dict[str, Any]
 OPEN = "open"
-PORTION = 200  # documents read and written in one round trip
-CHANGED = 409  # somebody else wrote first
-TRIES = 8  # of a document that somebody else writes at the same time
 
 
 @dataclass(frozen=True)
@@ -44,18 +40,6 @@ class Addition:
         """Return the id of the finding: the same for the same hunt and group, everywhere."""
         named = [self.hunt.id, list(zip(self.hunt.group_by, self.key, strict=True))]
         return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class Written:
-    """How many findings were new, and how many have changed."""
-
-    new: int = 0
-    changed: int = 0
-
-    def __add__(self, other: Written) -> Written:
-        """Return the sum."""
-        return Written(self.new + other.new, self.changed + other.changed)
 
 
 def finding(old: Json | None, addition: Addition, start: int, now: datetime) -> Json | None:
@@ -127,63 +111,5 @@ def write(siem: Siem, index: str, additions: Sequence[Addition], start: int, now
 
     SiemError if a finding cannot be written; what is written then stays, and doing the window again completes it.
     """
-    written = Written()
-    for first in range(0, len(additions), PORTION):
-        left = {addition.id: addition for addition in additions[first : first + PORTION]}
-        for _ in range(TRIES):
-            done, left = _write(siem, index, left, start, now)
-            written += done
-            if not left:
-                break
-        else:
-            which = f"{len(left)} findings, {next(iter(left))} among them"
-            raise Conflict(f"{index}: somebody else changed {which}, each time they were to be written")
-    return written
-
-
-def _write(
-    siem: Siem, index: str, additions: Mapping[str, Addition], start: int, now: datetime
-) -> tuple[Written, dict[str, Addition]]:
-    """Return what was written in one round trip, and what somebody else wrote first."""
-    present = _present(siem, index, list(additions))
-    changed: dict[str, Json] = {}
-    for id, addition in additions.items():
-        stored = present.get(id)
-        source = finding(stored.source if stored else None, addition, start, now)
-        if source:
-            changed[id] = source
-    if not changed:
-        return Written(), {}
-    refused = siem.bulk([line for id in changed for line in _lines(index, id, changed[id], present.get(id))])
-    late = {refusal.id for refusal in refused if refusal.status == CHANGED}
-    _check(index, refused)
-    new = sum(id not in present for id in changed.keys() - late)
-    return Written(new, len(changed) - len(late) - new), {id: additions[id] for id in late}
-
-
-def _lines(index: str, id: str, source: Json, replacing: Stored | None) -> Iterator[Json]:
-    """Yield the lines of a bulk body that write a finding if it still is what it was."""
-    if replacing is None:
-        yield {"create": {"_index": index, "_id": id}}
-    else:
-        place = {"_index": index, "_id": id}
-        yield {"index": {**place, "if_seq_no": replacing.seq_no, "if_primary_term": replacing.primary_term}}
-    yield source
-
-
-def _present(siem: Siem, index: str, ids: Sequence[str]) -> dict[str, Stored]:
-    """Return those of the documents that are there."""
-    answer = siem.call("POST", f"/{index}/_mget", {"ids": ids})
-    return {
-        found["_id"]: Stored(found["_id"], found["_source"], found["_seq_no"], found["_primary_term"])
-        for found in answer["docs"]
-        if found.get("found")
-    }
-
-
-def _check(index: str, refused: Iterable[Refusal]) -> None:
-    """Raise the error of a finding that the engine refuses for another reason than that it has changed."""
-    for refusal in refused:
-        if refusal.status != CHANGED:
-            body = {"error": {"reason": refusal.reason}}
-            raise siem_error(refusal.status, f"writing the finding {refusal.id} to {index}", body)
+    by_id = {addition.id: addition for addition in additions}
+    return change_many(siem, index, list(by_id), lambda id, old: finding(old, by_id[id], start, now))

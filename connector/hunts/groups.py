@@ -1,4 +1,4 @@
-"""What a hunt finds among given events, in plain Python: the meaning of `group_by` and `at_least`.
+"""What a hunt finds among given events, in plain Python: the meaning of `group_by`, `at_least`, `beacon`, `first_seen`.
 
 Promises: the findings that running the hunt on a search engine has, for events that are all at hand. Will not: enrich
 the events, or be fast.
@@ -6,19 +6,21 @@ the events, or be fast.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
-from connector.enrich.dialects import stored_name
-from connector.hunts.address import address_number, is_address_field, plain_address
+from connector.hunts.address import address_number, is_address_field
 from connector.hunts.condition import Scalar, scalar_text
-from connector.hunts.hunt import Hunt, Threshold
-from connector.hunts.predicate import Event, predicate, values
+from connector.hunts.hunt import Hunt
+from connector.hunts.needs import FirstSeen, Needs
+from connector.hunts.novelty import Novelty, with_times, within
+from connector.hunts.predicate import Event, predicate, scalars
+from connector.hunts.spans import measure, taking_part
 from connector.settings.model import Dialect
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[Scalar | None, ...]
 
 
@@ -26,7 +28,7 @@ Key = tuple[Scalar | None, ...]
 class Group:
     """A finding among events: its values by `group_by` field, None where an event has none, and its events.
 
-    Of a hunt with a threshold its events are those that take part in reaching it.
+    Its events are those that take part in what the hunt needs for a finding.
     """
 
     values: Mapping[str, Scalar | None]
@@ -34,54 +36,57 @@ class Group:
 
 
 def groups(hunt: Hunt, events: Iterable[Event], dialect: Dialect = "eve") -> tuple[Group, ...]:
-    """Return the findings of a hunt among enriched events; Refused if only a search can answer its condition."""
+    """Return the findings of a hunt among enriched events; Refused if only a search can answer its condition.
+
+    A value is new if it is so among these events: nothing else is remembered.
+    """
     matches = predicate(hunt.condition, dialect)
+    matching = sorted((event for event in events if matches(event)), key=event_time)
+    chosen = _new(hunt.needs, matching, dialect) if isinstance(hunt.needs, FirstSeen) else matching
     members: dict[Key, list[Event]] = {}
-    for event in events:
-        if matches(event):
-            for key in group_keys(hunt, event, dialect):
-                members.setdefault(key, []).append(event)
+    for event in chosen:
+        for key in group_keys(hunt, event, dialect):
+            members.setdefault(key, []).append(event)
     found = (
-        Group(dict(zip(hunt.group_by, key, strict=True)), _members(hunt.threshold, own, dialect))
+        Group(dict(zip(hunt.group_by, key, strict=True)), _members(hunt.needs, own, dialect))
         for key, own in members.items()
     )
     return tuple(group for group in found if group.events)
 
 
-def _members(threshold: Threshold, events: Iterable[Event], dialect: Dialect) -> tuple[Event, ...]:
-    """Return the events of a group that take part in reaching the threshold, in the order of time."""
-    ordered = sorted(events, key=event_time)
-    field = threshold.field
-    timed = [(event_time(event), scalars(event, field, dialect) if field else ()) for event in ordered]
-    return tuple(ordered[position] for position in taking_part(threshold, timed))
+def _members(needs: Needs, events: list[Event], dialect: Dialect) -> tuple[Event, ...]:
+    """Return the events of a group, given in the order of time, that take part."""
+    if isinstance(needs, FirstSeen):
+        return tuple(events)
+    measured = measure(needs, dialect)
+    timed = [(event_time(event), measured(event)) for event in events]
+    return tuple(events[position] for position in taking_part(needs, timed))
 
 
-def taking_part(threshold: Threshold, timed: Sequence[tuple[datetime, Sequence[Scalar]]]) -> list[int]:
-    """Return the positions of the events that lie in a span of the threshold's window that reaches the threshold.
-
-    The events come in the order of time, each with its values of the threshold's field. More events never make fewer
-    take part.
-    """
-    seen: Counter[Scalar] = Counter()
-    part: list[int] = []
-    oldest = next_one = 0
-    for position, (time, own) in enumerate(timed):
-        seen.update(_counted(threshold, position, own))
-        while threshold.window and time - timed[oldest][0] > threshold.window:
-            seen.subtract(gone := _counted(threshold, oldest, timed[oldest][1]))
-            for value in gone:
-                if not seen[value]:
-                    del seen[value]
-            oldest += 1
-        if len(seen) >= threshold.n:
-            part += range(max(oldest, next_one), position + 1)
-            next_one = position + 1
-    return part
+def _new(needs: FirstSeen, events: list[Event], dialect: Dialect) -> list[Event]:
+    """Return those of the events whose value is new."""
+    times: dict[Key, list[tuple[int, int]]] = {}
+    for event in events:
+        moment = epoch_milliseconds(event_time(event))
+        for value in combinations(needs.value, event, dialect):
+            times.setdefault(value, []).append((moment, moment))
+    if not times:
+        return []
+    novelty = Novelty(needs, min(first for own in times.values() for first, _ in own))
+    new = {value: novelty.new(with_times(needs, (), own)) for value, own in times.items()}
+    return [
+        event
+        for event in events
+        if any(
+            within(epoch_milliseconds(event_time(event)), new[value])
+            for value in combinations(needs.value, event, dialect)
+        )
+    ]
 
 
-def _counted(threshold: Threshold, position: int, own: Sequence[Scalar]) -> Sequence[Scalar]:
-    """Return what an event adds to the count: its values of the field, or itself."""
-    return own if threshold.field else (position,)
+def combinations(fields: Iterable[str], event: Event, dialect: Dialect) -> Iterator[Key]:
+    """Yield the combinations of the values of the fields; none if the event lacks one of the fields."""
+    yield from product(*(scalars(event, field, dialect) for field in fields))
 
 
 def event_time(event: Event) -> datetime:
@@ -92,6 +97,11 @@ def event_time(event: Event) -> datetime:
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def epoch_milliseconds(moment: datetime) -> int:
+    """Return a moment as epoch milliseconds, rounded down."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def same_value(field: str, one: object, other: object) -> bool:
@@ -109,11 +119,3 @@ def group_keys(hunt: Hunt, event: Event, dialect: Dialect) -> Iterator[Key]:
     for field in hunt.group_by:
         columns.append([*scalars(event, field, dialect)] or [None])
     yield from product(*columns)
-
-
-def scalars(event: Event, field: str, dialect: Dialect) -> list[Scalar]:
-    """Return the values of a field that can be grouped by, each once; addresses as the search engines print them."""
-    found = (v for v in values(event, stored_name(field, dialect)) if isinstance(v, str | int | float))
-    if is_address_field(field):
-        found = (plain_address(str(value)) for value in found)
-    return list(dict.fromkeys(found))

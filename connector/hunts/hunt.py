@@ -6,34 +6,19 @@ Promises: complete and checked, so that nobody asks twice whether a field or a l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
 
-from connector.hunts.condition import All, Condition, Equals, Scalar
+from connector.hunts.address import network
+from connector.hunts.condition import All, Condition, Equals, InNetwork, Leaf, Scalar, leaves, mapped
+from connector.hunts.needs import Needs, Ratio, own_condition
 from connector.settings.part import Part
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
 Kind = Literal["policy", "compromise"]
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """How much a group needs to be a finding: `n` events or, with `field`, `n` distinct values of it.
-
-    Counted within any span of `window`; None counts all of the events that are looked at.
-    """
-
-    n: int = 1
-    field: str | None = None
-    window: timedelta | None = None
-
-    @property
-    def every_event(self) -> bool:
-        """Tell whether one event is enough."""
-        return self.n == 1 and self.field is None
 
 
 @dataclass(frozen=True)
@@ -65,7 +50,8 @@ class Case:
     """A proof: raw events, and the findings expected of them; no finding makes it a near miss.
 
     An expected finding names values of `group_by` fields and, as `count`, the number of its events. `resolvers` is a
-    resolver policy in the form of resolvers.yml, in place of the example organisation's.
+    resolver policy in the form of resolvers.yml, in place of the example organisation's; `lists` are values of lists
+    that the operator fills.
     """
 
     name: str
@@ -73,11 +59,29 @@ class Case:
     events: tuple[Json, ...]
     line: int
     resolvers: Part | None = None
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a hunt does by itself with what it finds: tag the events, declare them under a threat and phase; or nothing.
+
+    `asset` is the field whose values are declared.
+    """
+
+    tag: str | None = None
+    threat: str | None = None
+    phase: str = ""
+    asset: str = ""
 
 
 @dataclass(frozen=True)
 class Hunt:
-    """One hunt. `written` is the file as it is, for showing; `file` is where it is from."""
+    """One hunt. `written` is the file as it is, for showing; `file` is where it is from.
+
+    `schedule` is how often a hunt that counts is asked, as a time or a cron line; None is each pass, or for hunts that
+    count every five minutes. `outcome` is what the hunt does by itself with what it finds.
+    """
 
     id: str
     name: str
@@ -93,12 +97,14 @@ class Hunt:
     event_types: tuple[str, ...]
     match: Condition
     group_by: tuple[str, ...]
-    threshold: Threshold
+    needs: Needs
     show: tuple[str, ...]
     guide: tuple[Step, ...]
     false_positives: tuple[str, ...]
     blind_spots: tuple[str, ...]
     cases: tuple[Case, ...] = field(repr=False)
+    schedule: str | None
+    outcome: Outcome
     written: Json = field(repr=False, compare=False)
     file: str = ""
 
@@ -111,3 +117,38 @@ class Hunt:
     def fields(self) -> tuple[str, ...]:
         """Return the fields a finding has: those it is grouped by and those it shows."""
         return tuple(dict.fromkeys((*self.group_by, *self.show)))
+
+    @property
+    def not_set_up(self) -> tuple[str, ...]:
+        """Return the lists the hunt needs that have no values: the operator has yet to fill them."""
+        return tuple(dict.fromkeys(name for leaf in self._leaves() if (name := _empty_list(leaf))))
+
+    def with_lists(self, lists: Mapping[str, tuple[str, ...]]) -> Hunt:
+        """Return the hunt with these values in place of those of the lists of that name."""
+        match = mapped(self.match, lambda leaf: _filled(leaf, lists))
+        if not isinstance(self.needs, Ratio):
+            return replace(self, match=match)
+        of = mapped(self.needs.of, lambda leaf: _filled(leaf, lists))
+        return replace(self, match=match, needs=replace(self.needs, of=of))
+
+    def _leaves(self) -> Iterator[Leaf]:
+        """Yield every leaf that decides whether an event counts."""
+        yield from leaves(self.match)
+        yield from leaves(own_condition(self.needs))
+
+
+def _empty_list(leaf: Leaf) -> str | None:
+    """Return the name of the list a leaf asks for, if the list has no values."""
+    if isinstance(leaf, Equals):
+        return None if leaf.values else leaf.list_name
+    return leaf.list_name if isinstance(leaf, InNetwork) and not leaf.networks else None
+
+
+def _filled(leaf: Leaf, lists: Mapping[str, tuple[str, ...]]) -> Leaf:
+    """Return the leaf with the values that its list has among these."""
+    if not isinstance(leaf, Equals | InNetwork) or leaf.list_name is None or leaf.list_name not in lists:
+        return leaf
+    values = lists[leaf.list_name]
+    if isinstance(leaf, Equals):
+        return replace(leaf, values=values)
+    return replace(leaf, networks=tuple(net for value in values if (net := network(value))))

@@ -16,6 +16,7 @@ from connector.enrich.fields import field_words
 from connector.errors import Problem
 from connector.hunts.condition import Equals, Matches, None_, UnderDomain, field_names, leaves
 from connector.hunts.hunt import Hunt
+from connector.hunts.needs import Distinct, FirstSeen, Ratio, Sum
 from connector.hunts.source import Source
 
 Finding = tuple[Place, str]
@@ -170,7 +171,8 @@ class Countable(Lint):
         """Yield the fields of ours that are kept without values to count."""
         kinds = {name: words["type"] for name, words in field_words().items()}
         for place, name in named_fields(hunt):
-            counted = place[0] in ("group_by", "at_least") or "count_by" in place
+            counted = place[0] in ("group_by", "at_least", "first_seen") or "count_by" in place
+            counted = counted and place[1:2] != ("ratio",)
             if counted and kinds.get(name) in ("find", "number", "count", "fraction", "shown"):
                 yield place, f"the SIEM cannot count by {name}"
 
@@ -271,8 +273,13 @@ def named_fields(hunt: Hunt) -> Iterator[tuple[Place, str]]:
     yield from ((("match",), name) for name in field_names(hunt.match))
     for key, names in (("group_by", hunt.group_by), ("show", hunt.show)):
         yield from (((key, index), name) for index, name in enumerate(names))
-    if hunt.threshold.field:
-        yield ("at_least", "distinct", "field"), hunt.threshold.field
+    for kind, key in ((Distinct, "distinct"), (Sum, "sum")):
+        if isinstance(hunt.needs, kind):
+            yield ("at_least", key, "field"), hunt.needs.field
+    if isinstance(hunt.needs, Ratio):
+        yield from ((("at_least", "ratio", "of"), name) for name in field_names(hunt.needs.of))
+    if isinstance(hunt.needs, FirstSeen):
+        yield from ((("first_seen", "value", index), name) for index, name in enumerate(hunt.needs.value))
     for number, step in enumerate(hunt.guide):
         here: Place = ("guide", number, "look")
         yield from (((*here, "match"), name) for name in field_names(step.look.match))

@@ -1,7 +1,8 @@
 """Named lists of values that hunts refer to with `in_list` and `in_network`: text files with a dated source.
 
 A file `lists/<name>.txt` opens with `# about:`, `# source:`, `# licence:` and `# date:`, then has one value a line;
-text after ` # ` is a comment. Promises: every problem as file:line, no value twice. Will not: fetch anything.
+text after ` # ` is a comment. One with `# fill: yes` is the operator's to fill and may be empty: hunts that need it say
+so then. Promises: every problem as file:line, no value twice. Will not: fetch anything.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from connector.errors import Problem
 from connector.settings.model import Settings
 
 HEADER = ("about", "source", "licence", "date")
+FILL = "fill"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def _head_problems(path: Path, head: Mapping[str, str], has_values: bool) -> Ite
         date.fromisoformat(head.get("date") or "2000-01-01")
     except ValueError:
         yield Problem(str(path), 1, f"the date {head['date']!r} is no day: write it as YYYY-MM-DD")
-    if not has_values:
+    if head.get(FILL) not in (None, "yes"):
+        yield Problem(str(path), 1, f"says fill: {head[FILL]}: write yes if the operator fills it, else drop the line")
+    if not has_values and FILL not in head:
         yield Problem(str(path), 1, "the list is empty: add values, one a line")
 
 

@@ -17,12 +17,19 @@ from typing import Any
 
 from connector.errors import Refused, SiemError
 from connector.hunts.address import is_address_field, plain_address
-from connector.hunts.asking import COUNT, FATAL, Json, Question, source_fields
+from connector.hunts.asking import (
+    COUNT,
+    FATAL,
+    Json,
+    Question,
+    check_apart,
+    question_to,
+    shown_value,
+    source_fields,
+)
 from connector.hunts.condition import scalar_text
 from connector.hunts.fields import Fields
 from connector.hunts.hunt import Hunt
-from connector.hunts.predicate import values
-from connector.hunts.query import hunt_query
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 from connector.siem.wire import siem_error
@@ -87,6 +94,7 @@ def look(siem: Siem, settings: Settings, searches: Sequence[Search], limit: int)
     Refused if there is no index with events, SiemError if the engine answers none of them.
     """
     hunts = [search.hunt for search in searches]
+    check_apart(siem, settings.sources)
     mapped = [(source, source_fields(siem, source, hunts)) for source in settings.sources]
     if not any(fields.types for _, fields in mapped):
         raise Refused(f"no index matches {settings.events}: the events are gone, or `sources` names other ones")
@@ -101,7 +109,7 @@ def look(siem: Siem, settings: Settings, searches: Sequence[Search], limit: int)
 
 def _questions(hunt: Hunt, mapped: Sequence[tuple[Source, Fields]]) -> list[Question]:
     """Return a search as asked of each source, given how the fields of the source are mapped."""
-    return [Question(hunt, source, fields, hunt_query(hunt, fields, source.dialect)) for source, fields in mapped]
+    return [question_to(hunt, source, fields) for source, fields in mapped]
 
 
 def _able(questions: Iterable[Question]) -> list[Question]:
@@ -195,17 +203,8 @@ def _key(question: Question, key: Mapping[str, Any]) -> Key:
 def _event(question: Question, hit: Json) -> Event:
     """Return a hit of the engine as an event."""
     event, time = hit.get("_source", {}), hit.get("fields", {}).get(question.source.time_field)
-    shown = {name: _shown(question, event, name) for name in question.hunt.show}
+    shown = {name: shown_value(question, event, name) for name in question.hunt.show}
     return Event(hit["_index"], hit["_id"], datetime.fromisoformat(time[0]) if time else None, shown)
-
-
-def _shown(question: Question, event: Json, name: str) -> Any:
-    """Return the value of a field, a list if it has several, None if it has none; addresses as people write them."""
-    found: list[Any] = []
-    for value in values(event, question.stored(name)):
-        shown = plain_address(value) if isinstance(value, str) and is_address_field(name) else value
-        found += [] if shown in found else [shown]
-    return found[0] if len(found) == 1 else found or None
 
 
 def _age(event: Event) -> tuple[datetime, str, str]:

@@ -14,7 +14,7 @@ earlier window that the engine made visible only later.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -28,14 +28,13 @@ from connector.hunts.asking import (
     Window,
     asked,
     counts,
-    every_hit,
     source_fields,
     total,
 )
-from connector.hunts.bursts import new_in_burst
 from connector.hunts.findings import Addition, write
 from connector.hunts.hunt import Hunt
-from connector.hunts.tally import Member, instant, tallied, told
+from connector.hunts.members import Place, of_window
+from connector.hunts.tally import instant, tallied, told
 from connector.hunts.watermark import State, move, read_state, take
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -48,7 +47,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class HuntPass:
     """What one hunt found in its window: events that match, those that count in findings, and those findings.
 
-    `trouble` says why it may have found nothing: fields that are not there. `error` says why it failed.
+    `trouble` says why it may have found nothing: fields that are not there, lists that are empty, only learning yet.
+    `error` says why it failed.
     """
 
     id: str
@@ -127,7 +127,7 @@ def run_pass(siem: Siem, settings: Settings, order: Order, clock: Callable[[], d
 
 def _check_installed(siem: Siem, settings: Settings) -> None:
     """Raise NotThere if one of our own indices is not there."""
-    for name in ("findings", "runs", "state"):
+    for name in ("findings", "runs", "state", "seen"):
         if not siem.exists(f"/{settings.state(name)}"):
             raise NotThere(f"there is no index {settings.state(name)}: run `hunts install` first")
 
@@ -156,7 +156,7 @@ def _pass(
     events = siem.count(settings.events, whole.filter)
     counted = iter(counts(siem, [(question, [own.filter]) for each, own in asking for question in each.questions]))
     numbers = [[next(counted) for _ in each.questions] for each, _ in asking]
-    desk = _Desk(siem, settings.state("findings"), progress)
+    desk = _Desk(Place(siem, settings.state("seen")), settings.state("findings"), progress)
     done = tuple(desk.hunt_pass(each, own, of) for (each, own), of in zip(asking, numbers, strict=True))
     if any(hunt.findings for hunt in done):
         siem.call("POST", f"/{desk.findings}/_refresh")
@@ -168,7 +168,7 @@ def _pass(
 class _Desk:
     """Where the hunts of one pass do their work."""
 
-    siem: Siem
+    place: Place
     findings: str
     progress: Progress
 
@@ -181,20 +181,16 @@ class _Desk:
         if not matching:
             return result
         try:
-            found = tallied(hunt, told(self._members(asked, window, numbers), hunt.name, matching, self.progress))
+            counting = of_window(self.place, asked, window, numbers)
+            found = tallied(hunt, told(counting.events, hunt.name, matching, self.progress))
             additions = [Addition(hunt, key, group) for key, group in found.groups.items()]
-            written = write(self.siem, self.findings, additions, window.start, datetime.now(UTC))
+            written = write(self.place.siem, self.findings, additions, window.start, datetime.now(UTC))
         except FATAL:
             raise
         except SiemError as error:
             return replace(result, matching=matching, error=str(error))
-        return replace(result, matching=matching, hits=found.hits, findings=len(additions), new=written.new)
-
-    def _members(self, asked: Asked, window: Window, numbers: Sequence[int | SiemError]) -> Iterable[Member]:
-        """Return the events that count in findings, each with its groups."""
-        if not asked.hunt.threshold.every_event:
-            return new_in_burst(self.siem, asked, window)
-        return ((hit, hit.keys) for hit in every_hit(self.siem, asked, numbers, lambda _: [window.filter]))
+        result = replace(result, matching=matching, hits=found.hits, findings=len(additions), new=written.new)
+        return replace(result, trouble=counting.note or result.trouble)
 
 
 def _enter(siem: Siem, settings: Settings, result: Pass, window: Window, began: datetime) -> None:

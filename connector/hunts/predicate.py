@@ -12,7 +12,7 @@ from functools import singledispatch
 from connector.enrich.dialects import stored_name
 from connector.errors import Refused
 from connector.hunts import condition as c
-from connector.hunts.address import address_number, bounds, is_address_field
+from connector.hunts.address import address_number, bounds, is_address_field, plain_address
 from connector.settings.model import Dialect
 
 Event = Mapping[str, object]
@@ -45,6 +45,14 @@ def values(event: object, path: str) -> Iterator[object]:
             key = ".".join(parts[:count])
             if key in event:
                 yield from values(event[key], ".".join(parts[count:]))
+
+
+def scalars(event: Event, field: str, dialect: Dialect) -> list[c.Scalar]:
+    """Return the values of a field that can be grouped by, each once; addresses as the search engines print them."""
+    found = (v for v in values(event, stored_name(field, dialect)) if isinstance(v, str | int | float))
+    if is_address_field(field):
+        found = (plain_address(str(value)) for value in found)
+    return list(dict.fromkeys(found))
 
 
 def _compiled(condition: c.Condition, dialect: Dialect) -> Predicate:
@@ -113,7 +121,7 @@ def _(leaf: c.Compares) -> ValueTest:
 
     def within(value: object) -> bool:
         """Return whether a value is a number within all bounds."""
-        number = _number(value)
+        number = number_of(value)
         return number is not None and all(check(number, bound) for check, bound in checks)
 
     return within
@@ -148,7 +156,7 @@ def _has_value(value: object) -> bool:
     return value is not None
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
     """Return a number, or the number a text stands for; None for anything else."""
     if isinstance(value, bool):
         return None

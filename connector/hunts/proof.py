@@ -18,7 +18,7 @@ from connector.enrich.fields import event_properties
 from connector.enrich.pipeline import enrich_pipelines
 from connector.enrich.tables import Tables
 from connector.errors import NotThere, Problem, SiemError
-from connector.hunts.cases import Found, Verdict, differences, listed, raw_events, tables_of
+from connector.hunts.cases import Found, Verdict, differences, hunt_of_case, listed, raw_events, tables_of
 from connector.hunts.condition import All, Equals
 from connector.hunts.format import COUNT
 from connector.hunts.hunt import Case, Hunt
@@ -63,7 +63,7 @@ def engine_problems(siem: Siem, settings: Settings, judged: Sequence[Judged]) ->
     than the case expects.
     """
     trials = [
-        _Trial(f"{position}-{number}", hunt, case, verdicts[number].found if verdicts else None)
+        _Trial(f"{position}-{number}", hunt_of_case(hunt, case), case, verdicts[number].found if verdicts else None)
         for position, (hunt, verdicts) in enumerate(judged)
         for number, case in enumerate(hunt.cases)
     ]

@@ -2,7 +2,7 @@
 
 Promises: all hunts are counted in one round trip and only those that match are paged; what is left out of a result is
 counted in it; a hunt that fails carries its error and the others go on; a hunt whose fields no index has says so. Will
-not: write anything, or look at events outside the time, not even for a threshold.
+not: write anything, or look at events outside the time, except what passes had the hunt remember.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from connector.errors import Refused, SiemError
-from connector.hunts.asking import FATAL, Asked, Hit, Progress, asked, counts, during, every_hit, total
-from connector.hunts.bursts import burst
+from connector.hunts.asking import FATAL, Asked, Hit, Progress, asked, counts, during, total
 from connector.hunts.hunt import Hunt
+from connector.hunts.members import Place, of_time
 from connector.hunts.tally import Member, Tally, tallied, told
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -62,9 +62,10 @@ class FoundEvent:
 class HuntRun:
     """The result of one hunt.
 
-    `status` is findings, no findings, failed, or which fields are not there. `matching` counts the events that match,
-    `hits` those that make the groups: fewer only for a hunt with a threshold. The groups are the largest, the events
-    the newest; `groups_left_out` and `events_left_out` count the others.
+    `status` is findings, no findings, failed, or why there can be none: fields that are not there, lists that are
+    empty, a hunt that only learns yet. `matching` counts events that match, `hits` those that make the groups: fewer
+    only for a hunt that needs more than an event. The groups are the largest, the events the newest; `groups_left_out`
+    and `events_left_out` count the others.
     """
 
     id: str
@@ -110,7 +111,7 @@ def run_hunts(
     questions = [(q, q.during(span.start, span.end)) for each in asking for q in each.questions]
     counted = iter(counts(siem, questions))
     found = [(each, [next(counted) for _ in each.questions]) for each in asking]
-    desk = _Desk(siem, span, progress, limit)
+    desk = _Desk(Place(siem, settings.state("seen")), span, progress, limit)
     return Run(span, _events(siem, settings, span), tuple(desk.hunt_run(each, numbers) for each, numbers in found))
 
 
@@ -130,7 +131,7 @@ def _is_empty(siem: Siem, settings: Settings) -> bool:
 class _Desk:
     """Where the hunts of one run do their work."""
 
-    siem: Siem
+    place: Place
     span: Span
     progress: Progress
     limit: int
@@ -145,28 +146,22 @@ class _Desk:
         if not matching:
             return replace(result, status=asked.trouble or NOTHING)
         try:
-            return self._found(result, asked, told(self._members(asked, numbers), hunt.name, matching, self.progress))
+            return self._found(result, asked, numbers)
         except FATAL:
             raise
         except SiemError as error:
             return replace(result, status=FAILED, error=str(error))
 
-    def _members(self, asked: Asked, numbers: Sequence[int | SiemError]) -> Iterable[Member]:
-        """Return the events of the groups, each with the groups it counts in."""
-        start, end = self.span.start, self.span.end
-        if not asked.hunt.threshold.every_event:
-            return burst(self.siem, asked, start, end)
-        found = every_hit(self.siem, asked, numbers, lambda question: question.during(start, end))
-        return ((hit, hit.keys) for hit in found)
-
-    def _found(self, result: HuntRun, asked: Asked, members: Iterable[Member]) -> HuntRun:
+    def _found(self, result: HuntRun, asked: Asked, numbers: Sequence[int | SiemError]) -> HuntRun:
         """Return the result with its groups and events."""
+        counting = of_time(self.place, asked, (self.span.start, self.span.end), numbers)
         newest = _Newest(self.limit)
-        found = tallied(asked.hunt, newest.through(members))
+        members = newest.through(told(counting.events, asked.hunt.name, result.matching, self.progress))
+        found = tallied(asked.hunt, members)
         largest = sorted(found.groups.values(), key=lambda group: (-group.count, str(group.group)))
         return replace(
             result,
-            status=FOUND if largest else NOTHING,
+            status=FOUND if largest else counting.note or NOTHING,
             hits=found.hits,
             groups=tuple(map(_group, largest[: self.limit])),
             groups_left_out=max(0, len(largest) - self.limit),

@@ -11,7 +11,8 @@ from typing import Any
 from connector.errors import Problem
 from connector.hunts import condition as c
 from connector.hunts.catalogue import Catalogue
-from connector.hunts.hunt import Hunt, Threshold
+from connector.hunts.hunt import Hunt
+from connector.hunts.needs import Beacon, Count, Distinct, FirstSeen, Needs, Ratio, Sum
 
 GROUP_WORDS = {c.All: "all of", c.Any: "any of", c.None_: "none of"}
 BOUND_WORDS = {"gt": "is over", "gte": "is at least", "lt": "is under", "lte": "is at most"}
@@ -64,12 +65,31 @@ def condition_lines(condition: c.Condition, indent: int = 0) -> list[str]:
     return [f"{pad}{GROUP_WORDS[type(condition)]}", *inner]
 
 
-def threshold_words(threshold: Threshold) -> str:
+def needs_words(needs: Needs) -> str:
     """Return in words what makes a group a finding."""
-    window = f" within {span(threshold.window)}" if threshold.window else ""
-    if threshold.field:
-        return f"{threshold.n} different {threshold.field}{window}"
-    return f"{threshold.n} event{'' if threshold.n == 1 else 's'}{window}"
+    window = f" within {span(needs.window)}" if needs.window else ""
+    match needs:
+        case FirstSeen():
+            value = " with ".join(needs.value)
+            known = f"not seen for {span(needs.memory)}, which counts as new for {span(needs.window)}"
+            return f"a value of {value} {known}; the first {span(needs.learning)} only learn"
+        case Ratio():
+            share = f"{needs.n:.0%} of at least {needs.events} events{window} to match too"
+            return "\n".join([share, *condition_lines(needs.of, 1)])
+    return f"{_amount(needs)}{window}"
+
+
+def _amount(needs: Count | Distinct | Sum | Beacon) -> str:
+    """Return in words how much a group needs."""
+    match needs:
+        case Count():
+            return f"{needs.n} event{'' if needs.n == 1 else 's'}"
+        case Distinct():
+            return f"{needs.n} different {needs.field}"
+        case Sum():
+            return f"{c.scalar_text(needs.n)} in all of {needs.field}"
+        case Beacon():
+            return f"{needs.n} events with half of their gaps within {needs.jitter:.0%} of the median gap"
 
 
 @singledispatch

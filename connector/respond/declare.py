@@ -67,7 +67,7 @@ def declare(
     """
     check_state(siem, settings, "declarations", "outbox")
     asking = asked_now(siem, settings, hunt, verdict.asset_field)
-    found = gathered(hunt, matching_events(siem, asking, since), verdict.asset_field, progress)
+    found = gathered(hunt, matching_events(siem, settings, asking, since), verdict.asset_field, progress)
     _check(hunt, verdict.asset_field, found)
     done = [_declare_one(siem, settings, verdict, evidence, now) for evidence in found.evidence]
     queue_pending(siem, settings, now)

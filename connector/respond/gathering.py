@@ -15,7 +15,7 @@ from typing import Any
 from connector.hunts.asking import Hit, Key
 from connector.hunts.condition import scalar_text
 from connector.hunts.hunt import Hunt
-from connector.hunts.tally import Tally
+from connector.hunts.tally import Member, Tally
 from connector.respond.declaration import Evidence, asset_key
 from connector.respond.rules import HuntName
 
@@ -50,7 +50,7 @@ class Gathered:
     without_asset: int
 
 
-def gathered(hunt: Hunt, members: Iterable[tuple[Hit, list[Key]]], asset_field: str, progress: Progress) -> Gathered:
+def gathered(hunt: Hunt, members: Iterable[Member], asset_field: str, progress: Progress) -> Gathered:
     """Return the evidence in the events of a hunt, each with the groups it counts in."""
     found: dict[str, _AtAsset] = {}
     events = without = 0

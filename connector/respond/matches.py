@@ -1,20 +1,21 @@
 """Which events a hunt matches, for writing back: as a search query, and one by one.
 
-Promises: events written a moment ago are among them; of a hunt with a threshold they are those that take part in
-reaching it, as in its findings; a hunt that no source can answer is refused, so that nothing reads as "no such events".
-Will not: write anything.
+Promises: events written a moment ago are among them; of a hunt that needs more than one event they are those
+that take part, as in its findings; a hunt that no source can answer is refused, so that nothing reads as "no such
+events". Will not: write anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from connector.errors import NotThere, Refused
-from connector.hunts.asking import Asked, Hit, Key, asked, hits
-from connector.hunts.bursts import burst
+from connector.hunts.asking import Asked, asked
 from connector.hunts.hunt import Hunt
+from connector.hunts.members import Place, of_time
+from connector.hunts.tally import Member
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
@@ -31,14 +32,9 @@ def asked_now(siem: Siem, settings: Settings, hunt: Hunt, *fields: str) -> Asked
     return found
 
 
-def matching_events(siem: Siem, asked: Asked, since: datetime | None) -> Iterator[tuple[Hit, list[Key]]]:
-    """Yield the events of the hunt from a time on (None: all), each once, with the groups it counts in."""
-    if not asked.hunt.threshold.every_event:
-        yield from burst(siem, asked, since, None)
-        return
-    for question in asked.questions:
-        for hit in hits(siem, question, *question.during(since, None)):
-            yield hit, list(hit.keys)
+def matching_events(siem: Siem, settings: Settings, asked: Asked, since: datetime | None) -> Iterable[Member]:
+    """Return the events of the hunt from a time on (None: all), each once, with the groups it counts in."""
+    return of_time(Place(siem, settings.state("seen")), asked, (since, None)).events
 
 
 def check_state(siem: Siem, settings: Settings, *names: str) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from connector.hunts.condition import Condition
 from connector.hunts.hunt import Hunt
+from connector.hunts.needs import every_event
 from connector.respond.written import written
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -81,15 +83,19 @@ def rule_of(hunt: Hunt, tag: Tag, by: str, now: datetime, comment: str) -> TagRu
 def asked_by(hunt: Hunt) -> Json:
     """Return what a hunt asks, as values that do not change when the hunt does."""
     asked: Json = {"match": written(hunt.condition)}
-    if not hunt.threshold.every_event:
-        window = hunt.threshold.window
+    if not every_event(hunt.needs):
         asked["group_by"] = list(hunt.group_by)
-        asked["at_least"] = {
-            "n": hunt.threshold.n,
-            "field": hunt.threshold.field,
-            "seconds": window.total_seconds() if window else None,
-        }
+        asked["needs"] = {"kind": type(hunt.needs).__name__, **{k: _plain(v) for k, v in vars(hunt.needs).items()}}
     return asked
+
+
+def _plain(value: object) -> object:
+    """Return what a hunt needs as JSON has it: times in seconds, conditions as they are written."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, tuple):
+        return list(value)
+    return value if value is None or isinstance(value, str | int | float) else written(cast(Condition, value))
 
 
 def stored_rules(siem: Siem, settings: Settings, hunt_id: str | None = None) -> tuple[TagRule, ...]:

@@ -1,6 +1,7 @@
 """Parts of the stored events as an update-by-query takes them: an index and a query.
 
-Promises: what a hunt matches is selected by its query or, where a threshold decides, by the ids of its events; what
+Promises: what a hunt matches is selected by its query or, where more than one event is needed, by the ids of its
+events; what
 carries a rule is asked for in the way each index has the field mapped. Will not: write anything.
 """
 
@@ -15,9 +16,11 @@ from urllib.parse import quote
 from connector.hunts.asking import Asked
 from connector.hunts.condition import Equals
 from connector.hunts.fields import SUB_FIELDS, Fields
+from connector.hunts.needs import every_event
 from connector.hunts.query import compile_query
 from connector.respond.matches import matching_events
 from connector.respond.retag import RULES_FIELD
+from connector.settings.model import Settings
 from connector.siem.client import Siem
 
 Json = dict[str, Any]
@@ -40,14 +43,14 @@ class Selection:
         return Selection(self.index, {"bool": {"filter": [self.query, others]}})
 
 
-def selections_of(siem: Siem, asking: Asked, since: datetime | None) -> Iterator[Selection]:
-    """Yield the events of the hunt: as its query, or, where a threshold decides, by their ids."""
-    if asking.hunt.threshold.every_event:
+def selections_of(siem: Siem, settings: Settings, asking: Asked, since: datetime | None) -> Iterator[Selection]:
+    """Yield the events of the hunt: as its query or, where more than one event is needed, by their ids."""
+    if every_event(asking.hunt.needs):
         for question in asking.questions:
             yield Selection(question.source.pattern, question.query(*question.during(since, None)))
         return
     by_index: dict[str, list[str]] = {}
-    for hit, _ in matching_events(siem, asking, since):
+    for hit, _ in matching_events(siem, settings, asking, since):
         by_index.setdefault(hit.index, []).append(hit.id)
     for index, ids in sorted(by_index.items()):
         for start in range(0, len(ids), IDS):

@@ -89,7 +89,7 @@ def preview_tag(siem: Siem, settings: Settings, hunt: Hunt, rule: TagRule, since
     """Return what tagging would do; nothing is written."""
     check_state(siem, settings, "tag-rules", "state")
     asking = asked_now(siem, settings, hunt)
-    selections = list(selections_of(siem, asking, since))
+    selections = list(selections_of(siem, settings, asking, since))
     matching, already = counted(siem, selections, [rule.id])
     replaced = [other.id for other in _others(siem, settings, rule) if other.status == "active"]
     lost = 0
@@ -132,7 +132,7 @@ def tag(
     work = _Work(siem, settings, f"tag {hunt.id}", pace, progress)
     if replaced:
         work.stop()
-    selections = list(selections_of(siem, asking, since))
+    selections = list(selections_of(siem, settings, asking, since))
     matching, already = counted(siem, selections, [rule.id])
     store(siem, settings, rule)
     for other in replaced:

@@ -9,7 +9,8 @@ from connector.enrich.fields import event_properties
 from connector.errors import Unreachable
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.condition import All, Condition, Equals
-from connector.hunts.hunt import Hunt, Threshold
+from connector.hunts.hunt import Hunt
+from connector.hunts.needs import Count, Distinct, Needs
 from connector.settings.model import Settings, SiemSettings, Source
 from connector.siem.client import Siem
 from connector.siem.state import STATE_MAPPINGS
@@ -58,9 +59,10 @@ def hunt(
     return replace(BASE, id=name, name=name, match=All((match,)), group_by=tuple(group_by), show=(), **more)
 
 
-def at_least(n: int, seconds: int = 60, field: str | None = None) -> Threshold:
-    """Return a threshold."""
-    return Threshold(n, field, timedelta(seconds=seconds))
+def at_least(n: int, seconds: int = 60, field: str | None = None) -> Needs:
+    """Return a number of events, or of different values of a field."""
+    window = timedelta(seconds=seconds)
+    return Distinct(field, n, window) if field else Count(n, window)
 
 
 class CutWire:

@@ -10,6 +10,7 @@ from connector.hunts import condition as c
 from connector.hunts.cases import NOW, example_settings, example_tables, raw_events
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.fields import Fields
+from connector.hunts.needs import measured_fields
 from connector.hunts.pattern import Pattern
 from connector.hunts.predicate import predicate
 from connector.hunts.query import compile_query, hunt_query
@@ -70,7 +71,7 @@ def test_everything_a_hunt_groups_or_counts_by_has_a_name_to_do_it_with(stored, 
     siem, index, _ = stored
     fields = fields_of(siem, index)
     for hunt in shipped:
-        for name in (*hunt.group_by, *([hunt.threshold.field] if hunt.threshold.field else [])):
+        for name in (*hunt.group_by, *measured_fields(hunt.needs)):
             assert fields.exact(name), (hunt.name, name)
 
 

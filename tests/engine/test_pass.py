@@ -32,8 +32,8 @@ CLIENTS = ("192.0.2.1", "192.0.2.2", "2001:db8::1")
 HUNTS = (
     hunt(),
     hunt("by-name", group_by=("hunt.client.ip", "hostname_info.domain")),
-    hunt("burst", threshold=at_least(4)),
-    hunt("many-names", threshold=at_least(3, 30, "hostname_info.domain")),
+    hunt("burst", needs=at_least(4)),
+    hunt("many-names", needs=at_least(3, 30, "hostname_info.domain")),
 )
 
 
@@ -140,7 +140,7 @@ def test_cut_off_after_any_call_and_done_again_the_end_is_the_same(place: Place,
     assert len(ledger(siem, settings)) == 1
 
 
-@pytest.mark.parametrize("call", [8, 14, 20, 26])
+@pytest.mark.parametrize("call", [9, 15, 21, 27])
 def test_a_pass_that_wakes_up_late_changes_nothing(place: Place, call: int) -> None:
     siem, settings = place.siem, settings_in(place)
     put_events(place, random_events(1, 60))

@@ -87,7 +87,7 @@ def test_fields_that_no_index_has_are_named_and_are_not_no_findings(each_place: 
     put_events(each_place, [event(1)])
     absent = hunt("absent", Equals("tls.sni", ("x",)))
     nothing = hunt("nothing", Equals("hunt.dns.message", ("answer",)))
-    uncounted = hunt("uncounted", threshold=at_least(3, field="tls.sni"))
+    uncounted = hunt("uncounted", needs=at_least(3, field="tls.sni"))
     results = running(each_place, settings, absent, nothing, uncounted)
     assert [each.status for each in results] == ["no such field tls.sni", "no findings", "no such field tls.sni"]
 
@@ -115,9 +115,9 @@ def test_thousands_of_groups_reach_a_threshold_and_none_is_lost(each_place: Plac
     clients = [f"10.{n // 250}.{n % 250}.1" for n in range(2300)]
     events = [event(n, client=client, domain=f"d{k}.example") for n, client in enumerate(clients) for k in range(3)]
     put_events(each_place, events)
-    three = hunt("three", threshold=at_least(3))
-    names = hunt("names", threshold=at_least(3, field="hostname_info.domain"))
-    four = hunt("four", threshold=at_least(4))
+    three = hunt("three", needs=at_least(3))
+    names = hunt("names", needs=at_least(3, field="hostname_info.domain"))
+    four = hunt("four", needs=at_least(4))
     results = running(each_place, settings, three, names, four)
     assert [len(each.groups) for each in results] == [2300, 2300, 0]
     assert [each.status for each in results] == ["findings", "findings", "no findings"]
@@ -131,7 +131,7 @@ def test_a_threshold_is_as_in_the_reference(each_place: Place) -> None:
     del events[3]["hunt"]["client"]
     put_events(each_place, events)
     hunts = [
-        hunt(f"h{n}{field}", threshold=at_least(n, field=field))
+        hunt(f"h{n}{field}", needs=at_least(n, field=field))
         for n in (2, 3, 4)
         for field in (None, "hostname_info.domain")
     ]
@@ -143,7 +143,7 @@ def test_a_threshold_is_reached_over_all_sources_together(place: Place) -> None:
     settings = settings_in(place, "logs", "more")
     put_events(place, [event(1), event(2)], "logs")
     put_events(place, [event(3), event(4, client="192.0.2.9")], "more")
-    (result,) = running(place, settings, hunt(threshold=at_least(3)))
+    (result,) = running(place, settings, hunt(needs=at_least(3)))
     assert counts(result) == {("192.0.2.1",): 3}
 
 

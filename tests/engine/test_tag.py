@@ -24,7 +24,8 @@ from connector.errors import NotThere, Refused
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.condition import All, Compares, Condition, Equals, UnderDomain
 from connector.hunts.groups import groups
-from connector.hunts.hunt import Hunt, Threshold
+from connector.hunts.hunt import Hunt
+from connector.hunts.needs import Count, every_event
 from connector.hunts.predicate import predicate
 from connector.respond.rules import Tag, TagRule, rule_of, stored_rules
 from connector.respond.tagging import Pace, Tagging, preview_tag, tag, untag
@@ -94,7 +95,7 @@ def made_hunt(name: str, match: Condition, *types: str) -> Hunt:
     """Return a hunt of ours: all events of the types that match."""
     base = load_catalogue(Settings()).named("public-dns-queries")
     id = str(uuid5(NAMESPACE_URL, name))
-    return replace(base, id=id, name=name, title=name, event_types=types, match=match, threshold=Threshold(), show=())
+    return replace(base, id=id, name=name, title=name, event_types=types, match=match, needs=Count(), show=())
 
 
 ALL_ALERTS = made_hunt("all-alerts", All(()), "alert")
@@ -118,7 +119,7 @@ def plan_of(settings: Settings) -> list[tuple[Hunt, Tag]]:
 
 def matched(hunt: Hunt, events: Events) -> set[Key]:
     """Return the events of the hunt by the predicate and, where it has a threshold, by the Python meaning of that."""
-    if hunt.threshold.every_event:
+    if every_event(hunt.needs):
         matches = predicate(hunt.condition)
         return {key for key, event in events.items() if matches(event)}
     keys = {id(event): key for key, event in events.items()}

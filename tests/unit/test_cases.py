@@ -10,8 +10,10 @@ from connector.documents import parse_document
 from connector.hunts.cases import case_problems, judge, raw_events
 from connector.hunts.condition import Equals
 from connector.hunts.format import read_hunt
-from connector.hunts.groups import event_time, groups, taking_part
-from connector.hunts.hunt import Case, Hunt, Threshold
+from connector.hunts.groups import event_time, groups
+from connector.hunts.hunt import Case, Hunt
+from connector.hunts.needs import Count, Distinct
+from connector.hunts.spans import taking_part
 
 GOOD = (Path(__file__).parents[1] / "bad" / "hunts" / "title-word.yml").read_text(encoding="utf-8")
 
@@ -82,23 +84,23 @@ TEN = timedelta(minutes=10)
 
 
 @pytest.mark.parametrize(
-    ("threshold", "events", "part"),
+    ("needs", "events", "part"),
     [
-        (Threshold(1), timed(0), [0]),
-        (Threshold(1), [], []),
-        (Threshold(3), timed(0, 600, 1200), [0, 1, 2]),
-        (Threshold(3, None, TEN), timed(0, 5, 10), [0, 1, 2]),
-        (Threshold(3, None, TEN), timed(0, 5, 11), []),
-        (Threshold(3, None, TEN), timed(0, 100, 105, 110, 300), [1, 2, 3]),
-        (Threshold(2, "v", TEN), timed(0, 1, 2, value="same"), []),
-        (Threshold(2, "v", TEN), timed(0, 1), [0, 1]),
-        (Threshold(2, "v", TEN), timed(0, 20), []),
-        (Threshold(2, "v"), [(datetime(2026, 11, 2, tzinfo=UTC), ["a", "b"])], [0]),
-        (Threshold(2, "v"), [(datetime(2026, 11, 2, tzinfo=UTC), [])], []),
+        (Count(1), timed(0), [0]),
+        (Count(1), [], []),
+        (Count(3), timed(0, 600, 1200), [0, 1, 2]),
+        (Count(3, TEN), timed(0, 5, 10), [0, 1, 2]),
+        (Count(3, TEN), timed(0, 5, 11), []),
+        (Count(3, TEN), timed(0, 100, 105, 110, 300), [1, 2, 3]),
+        (Distinct("v", 2, TEN), timed(0, 1, 2, value="same"), []),
+        (Distinct("v", 2, TEN), timed(0, 1), [0, 1]),
+        (Distinct("v", 2, TEN), timed(0, 20), []),
+        (Distinct("v", 2), [(datetime(2026, 11, 2, tzinfo=UTC), ["a", "b"])], [0]),
+        (Distinct("v", 2), [(datetime(2026, 11, 2, tzinfo=UTC), [])], []),
     ],
 )
-def test_what_takes_part_in_reaching_a_threshold_within_any_span_of_its_window(threshold, events, part):
-    assert taking_part(threshold, events) == part
+def test_what_takes_part_within_any_span_of_the_window(needs, events, part):
+    assert taking_part(needs, events) == part
 
 
 def test_findings_are_told_apart_by_every_combination_of_values():

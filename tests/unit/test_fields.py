@@ -10,7 +10,7 @@ def documented() -> set[str]:
     """Return the fields of the README's table."""
     text = (content_folder("ingest-pipelines") / "README.md").read_text(encoding="utf-8")
     found: set[str] = set()
-    for line in text.split("## The fields", 1)[1].splitlines():
+    for line in text.split("## The fields", 1)[1].split("\n## ")[0].splitlines():
         holder = ""
         for name in re.findall(r"`([a-z_.]+)`", line.split("|")[1]) if line.startswith("| `") else []:
             full = name if not name.startswith(".") else holder + name

@@ -12,8 +12,8 @@ from connector.hunts.asking import Hit, Window
 from connector.hunts.bursts import newly_taking_part
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.findings import Addition, finding
-from connector.hunts.groups import taking_part
-from connector.hunts.hunt import Threshold
+from connector.hunts.needs import Count, Distinct, Sum
+from connector.hunts.spans import taking_part
 from connector.hunts.tally import NEWEST, OLDEST, VALUES, tallied
 from connector.hunts.watermark import State
 from connector.settings.model import Settings
@@ -100,48 +100,50 @@ def test_another_group_and_another_hunt_have_another_id() -> None:
     assert Addition(HUNT, KEY, tally).id == ids[0]
 
 
-thresholds = st.builds(
-    Threshold, n=st.integers(2, 5), field=st.sampled_from([None, "x"]), window=st.just(timedelta(seconds=10))
+TEN = timedelta(seconds=10)
+thresholds = st.integers(2, 5).flatmap(
+    lambda n: st.sampled_from([Count(n, TEN), Distinct("x", n, TEN), Sum("x", 2 * n, TEN)])
 )
 timed_events = st.lists(
     st.tuples(st.integers(0, 60), st.integers(1, 6), st.integers(0, 4)), min_size=1, max_size=40
 )  # time, when it came, value
 
 
-def brute_force(threshold: Threshold, timed: list[tuple[datetime, tuple[int, ...]]]) -> set[int]:
+def brute_force(needs: Count | Distinct | Sum, timed: list[tuple[datetime, tuple[int, ...]]]) -> set[int]:
     """Return the positions that lie in some span that reaches the threshold, by trying all spans."""
     part: set[int] = set()
     for first, last in itertools.combinations_with_replacement(range(len(timed)), 2):
         inside = range(first, last + 1)
-        values = {value for n in inside for value in timed[n][1]} if threshold.field else set(inside)
-        if timed[last][0] - timed[first][0] <= (threshold.window or timedelta()) and len(values) >= threshold.n:
+        values = [value for n in inside for value in timed[n][1]]
+        amount = {Count: len(inside), Distinct: len(set(values)), Sum: sum(values)}[type(needs)]
+        if timed[last][0] - timed[first][0] <= TEN and amount >= needs.n:
             part.update(inside)
     return part
 
 
 @given(thresholds, timed_events)
 def test_an_event_takes_part_if_some_span_with_it_reaches_the_threshold(
-    threshold: Threshold, events: list[tuple[int, int, int]]
+    needs: Count | Distinct | Sum, events: list[tuple[int, int, int]]
 ) -> None:
     timed = sorted((DAY + timedelta(seconds=time), (value,)) for time, _, value in events)
-    part = taking_part(threshold, timed)
+    part = taking_part(needs, timed)
     assert sorted(set(part)) == part
-    assert set(part) == brute_force(threshold, timed)
+    assert set(part) == brute_force(needs, timed)
 
 
 @given(thresholds, timed_events, st.sets(st.integers(1, 6)))
 def test_a_threshold_counts_each_event_once_whatever_the_rhythm_of_passes(
-    threshold: Threshold, events: list[tuple[int, int, int]], ends: set[int]
+    needs: Count | Distinct | Sum, events: list[tuple[int, int, int]], ends: set[int]
 ) -> None:
     hits = sorted(
-        (replace(hit(time, came), id=str(n), distinct=(value,)) for n, (time, came, value) in enumerate(events)),
+        (replace(hit(time, came), id=str(n), measured=(value,)) for n, (time, came, value) in enumerate(events)),
         key=lambda each: (each.time, each.id),
     )
     counted: Counter[str] = Counter()
     for start, end in itertools.pairwise([0, *sorted(ends), 7]):
         there = [each for each in hits if each.ingested <= end]
-        counted.update(each.id for each in newly_taking_part(threshold, there, start))
-    whole = taking_part(threshold, [(each.time or NOW, each.distinct) for each in hits])
+        counted.update(each.id for each in newly_taking_part(needs, there, start))
+    whole = taking_part(needs, [(each.time or NOW, each.measured) for each in hits])
     assert counted == Counter(hits[position].id for position in whole)
 
 

@@ -1,0 +1,188 @@
+"""What hunts of the kind `first_seen` remember in the SIEM, and which values of the events are new.
+
+One document for each value has the streaks of days on which it appeared (`novelty.py`), and one for each hunt the first
+time it saw anything. A value that has not appeared for as long as it is remembered may be forgotten: that changes no
+answer. Promises: what the events of a window add is added once, however often the window is done, and what is new in it
+is new again. Will not: keep an attacker's text in an id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from connector.hunts.asking import Asked, Hit, Json, Key, Question, hits, text_key
+from connector.hunts.buckets import CLAUSES, any_group, buckets
+from connector.hunts.groups import epoch_milliseconds
+from connector.hunts.needs import DAY, FirstSeen
+from connector.hunts.novelty import MILLISECOND, Novelty, Streak, Streaks, with_times, within
+from connector.siem.client import Siem
+from connector.siem.many import change_many
+
+PORTION = 500  # values looked up at once
+SHOWN = 256  # characters of a value that its document has for people
+Filtered = Sequence[tuple[Question, Sequence[Json]]]
+Found = tuple[Key, list[Streak]]  # a value, and when it appeared: the first and the last time of each day
+New = dict[Key, list[Streak]]  # the values that are new, and when
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where a hunt remembers: its index, and whether what is found now is kept."""
+
+    siem: Siem
+    index: str
+    keep: bool
+
+
+@dataclass(frozen=True)
+class Novel:
+    """The events with a new value, each with the groups it counts in; until when the hunt only learns, if it does."""
+
+    members: list[tuple[Hit, list[Key]]]
+    learning_until: int | None = None
+
+
+def novel(memory: Memory, asked: Asked, needs: FirstSeen, filtered: Filtered) -> Novel:
+    """Return what is new among the events that match the hunt's questions with these filters."""
+    desk = _Desk(memory, asked, needs)
+    novelty = desk.novelty(filtered)
+    if novelty is None:
+        return Novel([])
+    new: New = {}
+    last = 0
+    for portion in _portions(_values(memory.siem, needs, filtered)):
+        for value, streaks in desk.streaks(portion):
+            last = max(last, *(end for _, end in portion[value]))
+            spans = [span for span in novelty.new(streaks) if _touches(span, portion[value])]
+            if spans:
+                new[value] = spans
+    learning = novelty.learned if last < novelty.learned else None
+    return Novel(desk.members(filtered, new), learning)
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """One hunt at work on its memory."""
+
+    memory: Memory
+    asked: Asked
+    needs: FirstSeen
+
+    @property
+    def name(self) -> str:
+        """Return the name under which the hunt remembers; with other fields it begins anew."""
+        return _digest([self.asked.hunt.id, self.needs.value])
+
+    def novelty(self, filtered: Filtered) -> Novelty | None:
+        """Return when values count as new; None if the hunt never saw an event."""
+        stored = self._beginning()
+        earliest = [stored, *(_earliest(self.memory.siem, question, filters) for question, filters in filtered)]
+        began = min((time for time in earliest if time is not None), default=None)
+        if began is None:
+            return None
+        if self.memory.keep and began != stored:
+            body = {"memory": self.name, "began": began}
+            change_many(self.memory.siem, self.memory.index, [self.name], lambda _, old: _earlier(old, body))
+        return Novelty(self.needs, began)
+
+    def _beginning(self) -> int | None:
+        """Return the first time the hunt saw anything, None if it never did."""
+        stored = self.memory.siem.get(self.memory.index, self.name)
+        return int(stored.source["began"]) if stored else None
+
+    def streaks(self, found: Mapping[Key, Sequence[Streak]]) -> Iterator[tuple[Key, Streaks]]:
+        """Yield each value with its streaks, those found now included; they are kept if the memory is."""
+        by_id = {_digest([self.name, value]): value for value in found}
+        joined: dict[str, Streaks] = {}
+
+        def change(id: str, old: Json | None) -> Json | None:
+            """Return the document of a value, None if nothing is to be written."""
+            known = tuple((first, last) for first, last in (old or {}).get("streaks", ()))
+            joined[id] = with_times(self.needs, known, found[by_id[id]])
+            return self._document(by_id[id], joined[id]) if self.memory.keep and joined[id] != known else None
+
+        change_many(self.memory.siem, self.memory.index, list(by_id), change)
+        for id, value in by_id.items():
+            yield value, joined[id]
+
+    def _document(self, value: Key, streaks: Streaks) -> Json:
+        """Return the document of a value."""
+        named = [f"{field}={text}"[:SHOWN] for field, text in zip(self.needs.value, value, strict=True)]
+        return {"memory": self.name, "value": named, "last": streaks[-1][1], "streaks": streaks}
+
+    def members(self, filtered: Filtered, new: New) -> list[tuple[Hit, list[Key]]]:
+        """Return the events that have one of the new values while it is new."""
+        found: dict[tuple[str, str], tuple[Hit, list[Key]]] = {}
+        values = iter(new)
+        while portion := list(islice(values, CLAUSES // (len(self.needs.value) + 1))):
+            for question, filters in filtered:
+                for hit in hits(self.memory.siem, question, *filters, any_group(question, self.needs.value, portion)):
+                    if hit.time and _is_new(hit, new):
+                        found[hit.index, hit.id] = (hit, list(hit.keys))
+        return list(found.values())
+
+
+def _is_new(hit: Hit, new: New) -> bool:
+    """Return whether an event has a value while that is new."""
+    time = epoch_milliseconds(hit.time) if hit.time else 0
+    return any(within(time, new.get(value, ())) for value in hit.measured)
+
+
+def _earlier(old: Json | None, body: Json) -> Json | None:
+    """Return the document of a hunt's first time, None if the stored one is as early."""
+    return None if old and old["began"] <= body["began"] else body
+
+
+def _touches(span: Streak, times: Iterable[Streak]) -> bool:
+    """Return whether a span [start, end) shares a moment with one of the times."""
+    return any(span[0] <= last and first < span[1] for first, last in times)
+
+
+def _earliest(siem: Siem, question: Question, filters: Sequence[Json]) -> int | None:
+    """Return the time of the first event of a question, None if there is none."""
+    body = {
+        "size": 0,
+        "query": question.query(*filters),
+        "aggs": {"first": {"min": {"field": question.source.time_field}}},
+    }
+    value = siem.search(question.source.pattern, body).get("aggregations", {}).get("first", {}).get("value")
+    return None if value is None else int(value)
+
+
+def _values(siem: Siem, needs: FirstSeen, filtered: Filtered) -> Iterator[Found]:
+    """Yield every value of the events, each once, with the first and the last time of each day on which it appears."""
+    if len(filtered) == 1:
+        yield from _values_of(siem, needs, *filtered[0])
+        return
+    joined: dict[Key, list[Streak]] = {}
+    for question, filters in filtered:
+        for value, times in _values_of(siem, needs, question, filters):
+            joined.setdefault(value, []).extend(times)
+    yield from joined.items()
+
+
+def _values_of(siem: Siem, needs: FirstSeen, question: Question, filters: Sequence[Json]) -> Iterator[Found]:
+    """Yield every value of the events of one question."""
+    time = question.source.time_field
+    names = [question.exact(field) for field in needs.value]
+    sources: list[Json] = [{str(n): {"terms": {"field": name}}} for n, name in enumerate(names)]
+    sources.append({"day": {"date_histogram": {"field": time, "fixed_interval": f"{DAY // MILLISECOND}ms"}}})
+    inner: dict[str, Json] = {"first": {"min": {"field": time}}, "last": {"max": {"field": time}}}
+    found = buckets(siem, question, filters, sources, inner)
+    for value, days in groupby(found, key=lambda bucket: text_key(bucket["key"][str(n)] for n in range(len(names)))):
+        yield value, [(int(day["first"]["value"]), int(day["last"]["value"])) for day in days]
+
+
+def _portions(found: Iterator[Found]) -> Iterator[dict[Key, list[Streak]]]:
+    """Yield the values in portions."""
+    while portion := dict(islice(found, PORTION)):
+        yield portion
+
+
+def _digest(named: object) -> str:
+    """Return an id for anything JSON can say."""
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]

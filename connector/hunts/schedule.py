@@ -1,0 +1,40 @@
+"""Times and schedules as hunts write them: `10m`, or a cron line such as `0 6 * * 1-5`.
+
+Promises: pure; a cron line means the local time of a zone, and daylight saving neither drops nor doubles a run (as
+cron in Debian does it). Will not: wait.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from cronsim import CronSim, CronSimError
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+EVERY = timedelta(minutes=5)  # of a hunt that counts and says nothing
+
+
+def duration(text: str) -> timedelta | None:
+    """Return the time that `90s`, `10m`, `1h` or `7d` means; None for anything else."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
+    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
+
+
+def schedule_problem(text: str) -> str | None:
+    """Return what is wrong with a schedule, None if nothing is."""
+    if duration(text):
+        return None
+    try:
+        CronSim(text, datetime(2026, 1, 1))
+    except CronSimError as error:
+        return f"is {text!r}, which is neither a time such as 5m nor a cron line such as 0 6 * * 1-5: {error}"
+    return None
+
+
+def next_run(schedule: str | None, last: datetime) -> datetime:
+    """Return when a hunt that was asked at `last` (with a zone) is to be asked again."""
+    if schedule is None:
+        return last + EVERY
+    time = duration(schedule)
+    return last + time if time else next(CronSim(schedule, last))
