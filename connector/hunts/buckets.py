@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from connector.hunts.asking import Json, Key, Question
+from connector.hunts.asking import Key
+from connector.hunts.questions import Json, Question
 from connector.siem.client import Siem
 
 PAGE = 1000
@@ -20,7 +21,7 @@ def buckets(
     while True:
         aggs = {"groups": {"composite": composite, "aggs": inner}}
         body = {"size": 0, "query": question.query(*filters), "aggs": aggs}
-        answer = siem.search(question.source.pattern, body).get("aggregations", {}).get("groups", {"buckets": []})
+        answer = siem.search(question.where, body).get("aggregations", {}).get("groups", {"buckets": []})
         yield from answer["buckets"]
         if len(answer["buckets"]) < PAGE:
             return

@@ -14,9 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from connector.hunts.asking import Asked, Hit, Json, Key, Question, Window, hits, text_key
+from connector.hunts.asking import Hit, Key, Window, hits, text_key
 from connector.hunts.buckets import CLAUSES, any_group, buckets
 from connector.hunts.needs import Beacon, Count, Distinct, Needs, Ratio, Sum
+from connector.hunts.questions import Asked, Json, Question
 from connector.hunts.spans import taking_part
 from connector.siem.client import Siem
 

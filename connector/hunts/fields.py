@@ -20,11 +20,13 @@ SUB_FIELDS = ("keyword", "raw")
 class Fields:
     """The searchable types of every field by its stored name, and the names that can be aggregated.
 
-    A field has several types where indices differ.
+    A field has several types where indices differ. `short` are text fields of which every value that is looked at is
+    short enough to be in the keyword beside it.
     """
 
     types: Mapping[str, frozenset[str]]
     aggregatable: frozenset[str]
+    short: frozenset[str] = frozenset()
 
     @classmethod
     def from_caps(cls, answer: Mapping[str, Any]) -> Fields:

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Any
 
 from connector.errors import Refused
-from connector.hunts.asking import Json
 from connector.hunts.hunt import Hunt
+from connector.hunts.questions import Json
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 

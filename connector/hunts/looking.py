@@ -17,20 +17,12 @@ from typing import Any
 
 from connector.errors import Refused, SiemError
 from connector.hunts.address import is_address_field, plain_address
-from connector.hunts.asking import (
-    COUNT,
-    FATAL,
-    Json,
-    Question,
-    check_apart,
-    question_to,
-    shown_value,
-    source_fields,
-)
+from connector.hunts.asking import COUNT, FATAL, shown_value
 from connector.hunts.condition import scalar_text
-from connector.hunts.fields import Fields
 from connector.hunts.hunt import Hunt
-from connector.settings.model import Settings, Source
+from connector.hunts.mapped import Mapped, mapped
+from connector.hunts.questions import Json, Question, question_to
+from connector.settings.model import Settings
 from connector.siem.client import Siem
 from connector.siem.wire import siem_error
 
@@ -94,12 +86,11 @@ def look(siem: Siem, settings: Settings, searches: Sequence[Search], limit: int)
     Refused if there is no index with events, SiemError if the engine answers none of them.
     """
     hunts = [search.hunt for search in searches]
-    check_apart(siem, settings.sources)
-    mapped = [(source, source_fields(siem, source, hunts)) for source in settings.sources]
-    if not any(fields.types for _, fields in mapped):
+    sources = mapped(siem, settings, hunts)
+    if not any(fields.types for _, fields in sources):
         raise Refused(f"no index matches {settings.events}: the events are gone, or `sources` names other ones")
     desk = _Desk(siem, limit)
-    asking = [(search, _questions(search.hunt, mapped)) for search in searches]
+    asking = [(search, _questions(search.hunt, sources)) for search in searches]
     bodies = [(q.source.pattern, desk.body(search, q)) for search, questions in asking for q in _able(questions)]
     answers = iter(siem.msearch(bodies))
     return tuple(
@@ -107,9 +98,9 @@ def look(siem: Siem, settings: Settings, searches: Sequence[Search], limit: int)
     )
 
 
-def _questions(hunt: Hunt, mapped: Sequence[tuple[Source, Fields]]) -> list[Question]:
+def _questions(hunt: Hunt, sources: Mapped) -> list[Question]:
     """Return a search as asked of each source, given how the fields of the source are mapped."""
-    return [question_to(hunt, source, fields) for source, fields in mapped]
+    return [question_to(hunt, source, fields) for source, fields in sources]
 
 
 def _able(questions: Iterable[Question]) -> list[Question]:

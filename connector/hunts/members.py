@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from connector.errors import SiemError
-from connector.hunts.asking import Asked, Window, hits
+from connector.hunts.asking import Window, hits
 from connector.hunts.bursts import burst, new_in_burst
 from connector.hunts.memory import Filtered, Memory, novel
 from connector.hunts.needs import FirstSeen, every_event
+from connector.hunts.questions import Asked
 from connector.hunts.tally import Member
 from connector.siem.client import Siem
 
@@ -47,9 +48,12 @@ def of_time(place: Place, asked: Asked, time: Time, numbers: Numbers = ()) -> Co
     return Counting(burst(place.siem, asked, *time))
 
 
-def of_window(place: Place, asked: Asked, window: Window, numbers: Numbers = ()) -> Counting:
-    """Return what counts since the window's events came; older events are among them that were too few until then."""
-    filtered = [(question, [window.filter]) for question in asked.questions]
+def of_window(place: Place, asked: Asked, narrow: Asked, window: Window, numbers: Numbers = ()) -> Counting:
+    """Return what counts since the window's events came; older events are among them that were too few until then.
+
+    `narrow` is the hunt as it is asked where the window's events are, `numbers` are those of its questions.
+    """
+    filtered = [(question, [window.filter]) for question in narrow.questions]
     if isinstance(asked.hunt.needs, FirstSeen):
         return _novel(Memory(place.siem, place.seen, keep=True), asked, asked.hunt.needs, filtered)
     if every_event(asked.hunt.needs):

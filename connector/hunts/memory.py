@@ -14,11 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from connector.hunts.asking import Asked, Hit, Json, Key, Question, hits, text_key
+from connector.hunts.asking import Hit, Key, hits, text_key
 from connector.hunts.buckets import CLAUSES, any_group, buckets
 from connector.hunts.groups import epoch_milliseconds
 from connector.hunts.needs import DAY, FirstSeen
 from connector.hunts.novelty import MILLISECOND, Novelty, Streak, Streaks, with_times, within
+from connector.hunts.questions import Asked, Json, Question
 from connector.siem.client import Siem
 from connector.siem.many import change_many
 
@@ -149,7 +150,7 @@ def _earliest(siem: Siem, question: Question, filters: Sequence[Json]) -> int | 
         "query": question.query(*filters),
         "aggs": {"first": {"min": {"field": question.source.time_field}}},
     }
-    value = siem.search(question.source.pattern, body).get("aggregations", {}).get("first", {}).get("value")
+    value = siem.search(question.where, body).get("aggregations", {}).get("first", {}).get("value")
     return None if value is None else int(value)
 
 

@@ -19,21 +19,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import NotThere, Refused, SiemError
-from connector.hunts.asking import (
-    FATAL,
-    INGESTED,
-    Asked,
-    Json,
-    Progress,
-    Window,
-    asked,
-    counts,
-    source_fields,
-    total,
-)
+from connector.hunts.asking import FATAL, Progress, Window, counts, total
+from connector.hunts.census import census, narrowed
 from connector.hunts.findings import Addition, write
 from connector.hunts.hunt import Hunt
+from connector.hunts.mapped import INGESTED, Mapped
 from connector.hunts.members import Place, of_window
+from connector.hunts.questions import Asked, Json, Known
 from connector.hunts.tally import instant, tallied, told
 from connector.hunts.watermark import State, move, read_state, take
 from connector.settings.model import Settings
@@ -97,15 +89,25 @@ class Order:
     broken: bool = False
 
 
-def run_pass(siem: Siem, settings: Settings, order: Order, clock: Callable[[], datetime], progress: Progress) -> Pass:
-    """Return what the next window has; `clock` gives the time in UTC.
+def run_pass(
+    siem: Siem,
+    settings: Settings,
+    order: Order,
+    clock: Callable[[], datetime],
+    progress: Progress,
+    *,
+    known: Known | None = None,
+) -> Pass:
+    """Return what the next window has; `clock` gives the time in UTC, `known` is what is kept from pass to pass.
 
     Conflict if another pass is at work, Refused if `since` comes too late, NotThere if our own indices are not
     installed, other SiemErrors if the engine fails altogether: the window is then taken up by the next pass.
     """
     _check_installed(siem, settings)
     began, index = clock(), settings.state("state")
-    notes = tuple(_not_enriched(siem, settings))
+    known = known or Known()
+    known.learn(siem, settings, order.hunts)
+    notes = tuple(_not_enriched(known.mapped))
     found = read_state(siem, index)
     if found and order.since:
         raise Refused(f"passes have come to {_moment(found[0].watermark)}: `since` is for the first one")
@@ -115,27 +117,31 @@ def run_pass(siem: Siem, settings: Settings, order: Order, clock: Callable[[], d
     end = _milliseconds(began - order.lag)
     if state.plan is None and end <= state.watermark:
         return Pass(_moment(state.watermark), _moment(state.watermark), notes=notes)
-    mine, window = take(siem, index, (state, stored), end, began)
-    asking = [(each, mine.window(each.hunt, window.end)) for each in asked(siem, settings, order.hunts)]
-    result = _pass(siem, settings, asking, window, progress)
+    mine = take(siem, index, (state, stored), end, began)
+    window = mine.window
+    desk = _Desk(Place(siem, settings.state("seen")), settings.state("findings"), progress)
+    known.learn(siem, settings, order.hunts)  # again: what the window has may have come with a new mapping
+    result = _pass(desk, known, [mine.state.window(hunt, window.end) for hunt in order.hunts], window)
     result = replace(result, redone=state.plan is not None, notes=notes)
     _enter(siem, settings, result, window, began)
-    then = mine.after(window.end, [h.id for h in result.failed], [h.id for h in order.hunts], order.broken)
+    then = mine.state.after(window.end, [h.id for h in result.failed], [h.id for h in order.hunts], order.broken)
     move(siem, index, mine, then, clock())
     return result
 
 
 def _check_installed(siem: Siem, settings: Settings) -> None:
     """Raise NotThere if one of our own indices is not there."""
-    for name in ("findings", "runs", "state", "seen"):
-        if not siem.exists(f"/{settings.state(name)}"):
-            raise NotThere(f"there is no index {settings.state(name)}: run `hunts install` first")
+    names = [settings.state(name) for name in ("findings", "runs", "state", "seen")]
+    path, uuid = f"/{','.join(names)}/_settings", "*.settings.index.uuid"
+    there = siem.call("GET", path, ignore_unavailable=True, filter_path=uuid)
+    for name in (name for name in names if name not in there):
+        raise NotThere(f"there is no index {name}: run `hunts install` first")
 
 
-def _not_enriched(siem: Siem, settings: Settings) -> Iterator[str]:
+def _not_enriched(sources: Mapped) -> Iterator[str]:
     """Yield a note for each source that no pass sees an event of."""
-    for source in settings.sources:
-        if not source_fields(siem, source, ()).has(INGESTED):
+    for source, fields in sources:
+        if not fields.has(INGESTED):
             yield f"no event of {source.pattern} is enriched, so no pass sees one: `hunts plan` shows what is missing"
 
 
@@ -148,19 +154,21 @@ def _first(siem: Siem, settings: Settings, since: timedelta | None, now: datetim
     return None if value is None else State(int(value) - 1)
 
 
-def _pass(
-    siem: Siem, settings: Settings, asking: Sequence[tuple[Asked, Window]], whole: Window, progress: Progress
-) -> Pass:
+def _pass(desk: _Desk, known: Known, windows: Sequence[Window], whole: Window) -> Pass:
     """Return what the hunts have, each in its window, their findings written; `whole` is the window of the pass."""
     started = time.monotonic()
-    events = siem.count(settings.events, whole.filter)
-    counted = iter(counts(siem, [(question, [own.filter]) for each, own in asking for question in each.questions]))
-    numbers = [[next(counted) for _ in each.questions] for each, _ in asking]
-    desk = _Desk(Place(siem, settings.state("seen")), settings.state("findings"), progress)
-    done = tuple(desk.hunt_pass(each, own, of) for (each, own), of in zip(asking, numbers, strict=True))
+    siem = desk.place.siem
+    there = census(siem, known.mapped, [each.hunt for each in known.asked], lambda _: [whole.filter])
+    own = list(zip(known.asked, windows, strict=True))
+    narrow = [narrowed(each, there, known) if window == whole else each for each, window in own]
+    asking = [(q, [window.filter]) for each, window in zip(narrow, windows, strict=True) for q in each.questions]
+    counted = iter(counts(siem, asking))
+    numbers = [[next(counted) for _ in each.questions] for each in narrow]
+    done = tuple(map(desk.hunt_pass, known.asked, narrow, windows, numbers))
     if any(hunt.findings for hunt in done):
         siem.call("POST", f"/{desk.findings}/_refresh")
     took = round((time.monotonic() - started) * 1000)
+    events = sum(each.events for each in there.values())
     return Pass(_moment(whole.start), _moment(whole.end), events=events, took_ms=took, hunts=done)
 
 
@@ -172,8 +180,11 @@ class _Desk:
     findings: str
     progress: Progress
 
-    def hunt_pass(self, asked: Asked, window: Window, numbers: Sequence[int | SiemError]) -> HuntPass:
-        """Return what one hunt has in its window, its findings written, given how many events match."""
+    def hunt_pass(self, asked: Asked, narrow: Asked, window: Window, numbers: Sequence[int | SiemError]) -> HuntPass:
+        """Return what one hunt has in its window, its findings written, given how many events match.
+
+        `narrow` is the hunt where the window's events are.
+        """
         hunt, matching = asked.hunt, total(numbers)
         result = HuntPass(hunt.id, hunt.name, hunt.severity, _moment(window.start), trouble=asked.trouble)
         if isinstance(matching, SiemError):
@@ -181,7 +192,7 @@ class _Desk:
         if not matching:
             return result
         try:
-            counting = of_window(self.place, asked, window, numbers)
+            counting = of_window(self.place, asked, narrow, window, numbers)
             found = tallied(hunt, told(counting.events, hunt.name, matching, self.progress))
             additions = [Addition(hunt, key, group) for key, group in found.groups.items()]
             written = write(self.place.siem, self.findings, additions, window.start, datetime.now(UTC))
@@ -206,7 +217,7 @@ def _enter(siem: Siem, settings: Settings, result: Pass, window: Window, began: 
         "findings": sum(hunt.findings for hunt in result.hunts),
         "errors": [{"hunt": hunt.name, "error": hunt.error} for hunt in result.failed],
     }
-    siem.change(settings.state("runs"), f"pass-{window.start}-{window.end}", lambda _: entry)
+    siem.call("PUT", f"/{settings.state('runs')}/_doc/pass-{window.start}-{window.end}", entry)
 
 
 def _milliseconds(moment: datetime) -> int:

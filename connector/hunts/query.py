@@ -162,7 +162,7 @@ class _Compiler:
     def _patterns(self, asked: str, name: str, patterns: Sequence[Pattern]) -> q.Query:
         """Return the query for text that fits a pattern, on the keyword and on values too long for it."""
         options = [query for p in patterns for query in self._on(name, KEYWORD, partial(_pattern, p))]
-        if self.fields.types[name] & TEXT:
+        if self.fields.types[name] & TEXT and name not in self.fields.short:
             exact = [v for v in self.fields.variants(name, KEYWORD) if v != name]
             options += [self._in_text(asked, name, exact, pattern) for pattern in patterns]
         return self._either(asked, name, options, "cannot be compared with patterns")

@@ -14,9 +14,11 @@ from datetime import datetime
 from typing import Any
 
 from connector.errors import Refused, SiemError
-from connector.hunts.asking import FATAL, Asked, Hit, Progress, asked, counts, during, total
+from connector.hunts.asking import FATAL, Hit, Progress, counts, total
+from connector.hunts.census import census, narrowed
 from connector.hunts.hunt import Hunt
 from connector.hunts.members import Place, of_time
+from connector.hunts.questions import Asked, Known, during
 from connector.hunts.tally import Member, Tally, tallied, told
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -105,20 +107,17 @@ def run_hunts(
 
     Refused if there is no index with events, SiemError if the engine answers none of them.
     """
-    asking = asked(siem, settings, hunts)
-    if not any(each.questions for each in asking) and _is_empty(siem, settings):
+    known = Known()
+    known.learn(siem, settings, hunts)
+    if not any(each.questions for each in known.asked) and _is_empty(siem, settings):
         raise Refused(f"no index matches {settings.events}: `hunts load` puts events there, `sources` names others")
-    questions = [(q, q.during(span.start, span.end)) for each in asking for q in each.questions]
-    counted = iter(counts(siem, questions))
-    found = [(each, [next(counted) for _ in each.questions]) for each in asking]
+    there = census(siem, known.mapped, hunts, lambda source: during(source, span.start, span.end))
+    narrow = [narrowed(each, there, known) for each in known.asked]
+    counted = iter(counts(siem, [(q, q.during(span.start, span.end)) for each in narrow for q in each.questions]))
+    found = [(each, [next(counted) for _ in each.questions]) for each in narrow]
     desk = _Desk(Place(siem, settings.state("seen")), span, progress, limit)
-    return Run(span, _events(siem, settings, span), tuple(desk.hunt_run(each, numbers) for each, numbers in found))
-
-
-def _events(siem: Siem, settings: Settings, span: Span) -> int:
-    """Return how many events there are in the span."""
-    queries = [(s.pattern, {"bool": {"filter": during(s, span.start, span.end)}}) for s in settings.sources]
-    return sum(siem.count(pattern, query) for pattern, query in queries)
+    events = sum(each.events for each in there.values())
+    return Run(span, events, tuple(desk.hunt_run(each, numbers) for each, numbers in found))
 
 
 def _is_empty(siem: Siem, settings: Settings) -> bool:

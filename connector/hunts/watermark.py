@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from connector.errors import Conflict
-from connector.hunts.asking import Json, Window
+from connector.hunts.asking import Window
 from connector.hunts.hunt import Hunt
+from connector.hunts.questions import Json
 from connector.hunts.tally import instant
 from connector.siem.client import Siem, Stored
 
@@ -66,8 +67,17 @@ def read_state(siem: Siem, index: str) -> tuple[State, Stored] | None:
     return (_state(stored.source), stored) if stored else None
 
 
-def take(siem: Siem, index: str, found: Found, end: int, now: datetime) -> tuple[State, Window]:
-    """Return the state with a window in hand, and that window: the one that was not finished, or a new one up to `end`.
+@dataclass(frozen=True)
+class Taken:
+    """A window in hand: how far passes are, the window, and the document that says so."""
+
+    state: State
+    window: Window
+    stored: Stored
+
+
+def take(siem: Siem, index: str, found: Found, end: int, now: datetime) -> Taken:
+    """Return a window taken in hand: the one that was not finished, or a new one up to `end`.
 
     Conflict if another pass has taken it first.
     """
@@ -75,19 +85,16 @@ def take(siem: Siem, index: str, found: Found, end: int, now: datetime) -> tuple
     window = state.plan.window if state.plan else Window(state.watermark, end)
     mine = replace(state, plan=Plan(window, secrets.token_hex(8)))
     try:
-        siem.put(index, DOCUMENT, _source(mine, now), stored)
+        written = siem.put(index, DOCUMENT, _source(mine, now), stored)
     except Conflict as error:
         raise Conflict("another pass has just begun: this one stops and has changed nothing") from error
-    return mine, window
+    return Taken(mine, window, written)
 
 
-def move(siem: Siem, index: str, mine: State, then: State, now: datetime) -> None:
+def move(siem: Siem, index: str, mine: Taken, then: State, now: datetime) -> None:
     """Move on from the window in hand; Conflict if another pass has taken it up meanwhile."""
-    found = read_state(siem, index)
     try:
-        if found is None or found[0].plan != mine.plan:
-            raise Conflict("the window in hand is another pass's")
-        siem.put(index, DOCUMENT, _source(then, now), found[1])
+        siem.put(index, DOCUMENT, _source(then, now), mine.stored)
     except Conflict as error:
         raise Conflict(
             "another pass has taken up the same window while this one did it: both write the same findings, and the "

@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from connector.errors import NotThere, Refused
-from connector.hunts.asking import Asked, asked
 from connector.hunts.hunt import Hunt
+from connector.hunts.mapped import mapped
 from connector.hunts.members import Place, of_time
+from connector.hunts.questions import Asked, asked
 from connector.hunts.tally import Member
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -24,7 +25,8 @@ def asked_now(siem: Siem, settings: Settings, hunt: Hunt, *fields: str) -> Asked
     """Return the hunt with its questions, so that its events come with further fields; Refused if none can answer."""
     for source in settings.sources:
         siem.call("POST", f"/{source.pattern}/_refresh", ignore_unavailable=True, allow_no_indices=True)
-    (found,) = asked(siem, settings, [replace(hunt, show=(*hunt.show, *fields))])
+    wider = [replace(hunt, show=(*hunt.show, *fields))]
+    (found,) = asked(mapped(siem, settings, wider), wider)
     if not found.questions:
         if siem.search(settings.events, {"size": 0})["_shards"]["total"] == 0:
             raise Refused(f"no index matches {settings.events}: `hunts load` puts events there, `sources` names others")

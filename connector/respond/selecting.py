@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connector.hunts.asking import Asked
 from connector.hunts.condition import Equals
 from connector.hunts.fields import SUB_FIELDS, Fields
 from connector.hunts.needs import every_event
 from connector.hunts.query import compile_query
+from connector.hunts.questions import Asked
 from connector.respond.matches import matching_events
 from connector.respond.retag import RULES_FIELD
 from connector.settings.model import Settings

@@ -132,7 +132,10 @@ class Siem:
 
     def scan(self, index: str, body: Json, page: int = PAGE) -> Iterator[Json]:
         """Yield every hit of a search body, page by page, from one frozen view. Order is the body's `sort`, if any."""
-        if self.product.pit is None:
+        first = self.search(index, {**body, "size": page, "track_total_hits": False})["hits"]["hits"]
+        if len(first) < page:  # all of them, from one view: most answers are so small
+            yield from first
+        elif self.product.pit is None:
             yield from self._scroll(index, body, page)
         else:
             yield from self._point_in_time(index, body, page)
@@ -195,14 +198,15 @@ class Siem:
 
     def put(
         self, index: str, id: str, source: Mapping[str, Any], replacing: Stored | None = None, **params: Param
-    ) -> None:
-        """Write a document if it still is what `replacing` says, or if there is none; Conflict otherwise."""
+    ) -> Stored:
+        """Write a document if it still is what `replacing` says, or if there is none; return it. Conflict otherwise."""
         path = f"/{index}/_doc/{quote(id, safe='')}"
         if replacing is None:
-            self.call("PUT", path, source, op_type="create", **params)
+            answer = self.call("PUT", path, source, op_type="create", **params)
         else:
             cas = {"if_seq_no": replacing.seq_no, "if_primary_term": replacing.primary_term}
-            self.call("PUT", path, source, **cas, **params)
+            answer = self.call("PUT", path, source, **cas, **params)
+        return Stored(id, dict(source), answer["_seq_no"], answer["_primary_term"])
 
     def change(self, index: str, id: str, edit: Callable[[Json | None], Json], **params: Param) -> Json:
         """Read, edit (a function of the source or None that returns the new source), write; again after a conflict."""

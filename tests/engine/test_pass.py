@@ -132,7 +132,7 @@ def test_cut_off_after_any_call_and_done_again_the_end_is_the_same(place: Place,
             break
         except Unreachable:
             cuts, calls = cuts + 1, calls + 1
-    assert cuts > 30
+    assert cuts > 20
     siem.call("POST", f"/{settings.state('findings')}/_refresh")
     assert found(siem, settings) == found(siem, whole)
     assert numbers(siem, settings) == expected(events)
@@ -166,7 +166,7 @@ def test_of_two_passes_that_begin_at_once_one_stops(place: Place) -> None:
     events = random_events(2, 60)
     put_events(place, events)
     passing(siem, settings, 10)
-    second = Siem(DisturbedWire(siem._wire, 6, lambda: passing(siem, settings, 100)), siem.product)
+    second = Siem(DisturbedWire(siem._wire, 5, lambda: passing(siem, settings, 100)), siem.product)
     with pytest.raises(Conflict, match="another pass has just begun: this one stops and has changed nothing"):
         passing(second, settings, 100)
     assert numbers(siem, settings) == expected(events)
