@@ -59,7 +59,7 @@ def declare_events(
         )
     sent = deliver_for(ctx.siem(), ctx.settings, World(), NOW_ONLY)
     show({"declared": done, "deliveries": sent}, table=_declared_tables, as_json=as_json)
-    _check_failed(sent)
+    check_failed(sent)
 
 
 def _declared_tables(result: Json) -> Printed:
@@ -72,10 +72,10 @@ def _declared_tables(result: Json) -> Printed:
     if done.without_asset:
         parts.append(f"{done.without_asset:,} events have no {done.asset_field} and are in no declaration")
     parts += [f"note: {limit}" for limit in done.limits]
-    return [*parts, *_delivery_tables(result["deliveries"])]
+    return [*parts, *delivery_tables(result["deliveries"])]
 
 
-def _delivery_tables(sent: Sequence[Delivery]) -> list[Any]:
+def delivery_tables(sent: Sequence[Delivery]) -> list[Any]:
     """Return deliveries as a table, or nothing."""
     columns = ["receiver", "event", "status", "attempts", "next", "last attempt", "delivery"]
     cells = [(one.receiver, one.event, one.status, one.attempts, one.next, one.last_word, one.id) for one in sent]
@@ -151,7 +151,7 @@ def _declaration_page(found: Json) -> Printed:
         parts += _evidence_tables(item)
     history = [[entry[name] for name in ("at", "what", "by", "hunt", "phase", "count")] for entry in found["history"]]
     parts.append(rows(["at", "what", "by", "hunt", "phase", "events"], history, "history"))
-    return [*parts, *_delivery_tables(found["deliveries"])]
+    return [*parts, *delivery_tables(found["deliveries"])]
 
 
 def _evidence_tables(item: Json) -> list[Any]:
@@ -177,8 +177,8 @@ def deliver_due(ctx: context.Context, /, wait: timedelta | None, as_json: bool) 
     """Send what is due in the outbox. The exit code is 7 if a delivery has failed for good."""
     queue_pending(ctx.siem(), ctx.settings, datetime.now(UTC))
     sent = deliver_for(ctx.siem(), ctx.settings, World(), wait or NOW_ONLY)
-    show(sent, table=lambda found: _delivery_tables(found) or ["nothing is due"], as_json=as_json)
-    _check_failed(sent)
+    show(sent, table=lambda found: delivery_tables(found) or ["nothing is due"], as_json=as_json)
+    check_failed(sent)
 
 
 @click.group(name="outbox", invoke_without_command=True)
@@ -189,7 +189,7 @@ def outbox(click_context: click.Context, ctx: context.Context, /, as_json: bool)
     """List the deliveries, the latest first, with what came of each; `retry ID` sends one again."""
     if click_context.invoked_subcommand is None:
         found = deliveries(ctx.siem(), ctx.settings)
-        show(found, table=lambda sent: _delivery_tables(sent) or ["no deliveries yet"], as_json=as_json)
+        show(found, table=lambda sent: delivery_tables(sent) or ["no deliveries yet"], as_json=as_json)
 
 
 @outbox.command(name="retry")
@@ -200,8 +200,8 @@ def retry(ctx: context.Context, /, id: str, as_json: bool) -> None:
     """Send a delivery that waits or has failed now, with all its attempts before it."""
     send_again(ctx.siem(), ctx.settings, id, datetime.now(UTC))
     sent = deliver_for(ctx.siem(), ctx.settings, World(), NOW_ONLY)
-    show(sent, table=_delivery_tables, as_json=as_json)
-    _check_failed(sent)
+    show(sent, table=delivery_tables, as_json=as_json)
+    check_failed(sent)
 
 
 @click.command(name="receiver")
@@ -227,7 +227,7 @@ def _received_line(one: Received) -> str:
     return plain(f"{one.id}: {json.dumps(one.body)}", limit=2000)
 
 
-def _check_failed(sent: Sequence[Delivery]) -> None:
+def check_failed(sent: Sequence[Delivery]) -> None:
     """Raise DeliveryError if one of the deliveries has failed for good."""
     failed = [one for one in sent if one.status == "failed"]
     if failed:

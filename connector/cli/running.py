@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,13 +13,16 @@ import click
 from rich.progress import TaskID
 
 from connector.cli import context
+from connector.cli.declare import NOW_ONLY, check_failed, delivery_tables
 from connector.cli.output import Printed, encoded, json_option, note, progress, rows, show
 from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.hunt import Hunt
 from connector.hunts.listing import about
-from connector.hunts.passes import LAG, Order, Pass, run_pass
+from connector.hunts.passes import LAG, Order, Pass
 from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
 from connector.hunts.schedule import duration
+from connector.respond.delivering import World, deliver_for
+from connector.respond.outcomes import HuntOutcome, pass_and_outcomes
 
 ALL = "all"
 PRINTED = 30  # rows of a table of groups or events; the other forms have all
@@ -214,18 +216,21 @@ def _csv_cell(value: object) -> str:
 def pass_(ctx: context.Context, lag: timedelta | None, since: timedelta | None, as_json: bool) -> None:
     """Ask all hunts of the events that came since the last pass, and write findings.
 
-    A pass that was stopped is done again first. With --lag 0s events of this moment are included, if the engine shows
-    them already. The exit code is 1 if a hunt failed: its events come again at the next pass.
+    Then hunts with an outcome tag and declare what they found, and receivers are told, as `hunts declare` does. A pass
+    that was stopped is done again first. With --lag 0s events of this moment are included, if the engine shows them
+    already. The exit code is 1 if a hunt or an outcome failed: the next pass does it again.
     """
     catalogue = load_catalogue(ctx.settings)
     _tell_problems(catalogue)
     order = Order(_active(catalogue), LAG if lag is None else lag, since, broken=bool(catalogue.problems))
     with _told() as telling:
-        done = [run_pass(ctx.siem(), ctx.settings, order, _now, telling)]
-        while done[-1].redone:
-            done.append(run_pass(ctx.siem(), ctx.settings, replace(order, since=None), _now, telling))
-    show({"passes": done}, table=_pass_tables, as_json=as_json)
-    _leave(any(each.failed for each in done))
+        done = pass_and_outcomes(ctx.siem(), ctx.settings, order, _now, telling)
+    declares = any(hunt.outcome.threat for hunt in order.hunts)
+    sent = deliver_for(ctx.siem(), ctx.settings, World(), NOW_ONLY) if declares else ()
+    result = {"passes": done.passes, "outcomes": done.outcomes, "deliveries": sent}
+    show(result, table=_pass_tables, as_json=as_json)
+    _leave(done.failed)
+    check_failed(sent)
 
 
 def _now() -> datetime:
@@ -233,8 +238,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _pass_tables(result: dict[str, list[Pass]]) -> Printed:
-    """Return what each pass did: a line, and the hunts that found something or have a word to say."""
+def _pass_tables(result: dict[str, Any]) -> Printed:
+    """Return what each pass did: a line, and the hunts that found something or have a word to say; then outcomes."""
     parts: list[Any] = []
     for each in result["passes"]:
         parts += [_pass_line(each), *each.notes]
@@ -245,7 +250,14 @@ def _pass_tables(result: dict[str, list[Pass]]) -> Printed:
         ]
         columns = ("hunt", "severity", "events that match", "in findings", "findings", "new", "trouble")
         parts += [rows(columns, cells)] if cells else []
-    return parts
+    return [*parts, *_outcome_tables(result["outcomes"]), *delivery_tables(result["deliveries"])]
+
+
+def _outcome_tables(outcomes: Sequence[HuntOutcome]) -> list[Any]:
+    """Return what outcomes did as a table, or nothing."""
+    cells = [(o.name, o.tag, o.tagged, o.threat, o.declared, o.updated, o.error or o.left) for o in outcomes]
+    columns = ("outcome of", "tag", "events tagged", "threat", "declared", "updated", "trouble")
+    return [rows(columns, cells)] if cells else []
 
 
 def _pass_line(done: Pass) -> str:

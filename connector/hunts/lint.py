@@ -15,6 +15,7 @@ from connector.enrich.dialects import OURS
 from connector.enrich.fields import field_words
 from connector.errors import Problem
 from connector.hunts.condition import Equals, Matches, None_, UnderDomain, field_names, leaves
+from connector.hunts.eve_names import is_eve_name, nearest_eve_name
 from connector.hunts.hunt import Hunt
 from connector.hunts.needs import Distinct, FirstSeen, Ratio, Sum
 from connector.hunts.source import Source
@@ -159,6 +160,20 @@ class KnownFields(Lint):
         for place, name in named_fields(hunt):
             if name.startswith(OURS) and name not in known and name not in holders and not name.startswith("@"):
                 yield place, f"there is no field {name}"
+
+
+class KnownEveFields(Lint):
+    """A field that is not ours is one that Suricata writes."""
+
+    name = "known-eve-fields"
+    recommendation = "no version of Suricata writes it, so look at an event of the type"
+
+    def findings(self, hunt: Hunt) -> Iterator[Finding]:
+        """Yield the fields that neither Suricata nor the enrichment writes."""
+        for place, name in named_fields(hunt):
+            if not name.startswith(OURS) and name not in field_words() and not is_eve_name(name):
+                near = nearest_eve_name(name)
+                yield place, f"there is no field {name}" + (f"; {near} is the nearest" if near else "")
 
 
 class Countable(Lint):

@@ -20,6 +20,7 @@ from connector.errors import Refused
 from connector.hunts import condition as c
 from connector.hunts.address import address_number, bounds, is_address_field
 from connector.hunts.pattern import ANY_CHARACTER, ANY_TEXT, Pattern
+from connector.hunts.stored import with_stored_values
 from connector.settings.model import Dialect
 
 Node = dict[str, Any]
@@ -95,7 +96,7 @@ def _leaf_node(leaf: c.Leaf, dialect: Dialect) -> Node:
     path = [_keys(names[start:]) for start in range(len(names))]
     if isinstance(leaf, c.Exists) and not is_address_field(leaf.field):
         return {"is": "exists", "path": path, "below": [f"{keys[-1]}." for keys in path]}
-    return {"path": path, **_test(leaf)}
+    return {"path": path, **_test(with_stored_values(leaf, dialect))}
 
 
 def _keys(names: list[str]) -> list[str]:

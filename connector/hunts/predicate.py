@@ -13,6 +13,7 @@ from connector.enrich.dialects import stored_name
 from connector.errors import Refused
 from connector.hunts import condition as c
 from connector.hunts.address import address_number, bounds, is_address_field, plain_address
+from connector.hunts.stored import with_stored_values
 from connector.settings.model import Dialect
 
 Event = Mapping[str, object]
@@ -68,7 +69,7 @@ def _compiled(condition: c.Condition, dialect: Dialect) -> Predicate:
     name = stored_name(condition.field, dialect)
     if isinstance(condition, c.Exists) and not is_address_field(condition.field):
         return lambda event: _holds(event, name)
-    test = _test(condition)
+    test = _test(with_stored_values(condition, dialect))
     return lambda event: any(test(value) for value in values(event, name))
 
 

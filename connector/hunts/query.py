@@ -23,6 +23,7 @@ from connector.hunts.address import AnyNetwork, address_number, is_address_field
 from connector.hunts.fields import KEYWORD, NUMBER, TEXT, Fields
 from connector.hunts.hunt import Hunt
 from connector.hunts.pattern import Pattern
+from connector.hunts.stored import with_stored_values
 from connector.settings.model import Dialect
 
 NUMERIC = re.compile(r"[-+]?[0-9]{1,18}(?:\.[0-9]+)?")
@@ -109,7 +110,7 @@ class _Compiler:
             self.limits.append(
                 f"{condition.field} is mapped as {' and as '.join(sorted(types))}, depending on the index"
             )
-        return self._leaf(condition, name)
+        return self._leaf(with_stored_values(condition, self.dialect), name)
 
     @singledispatchmethod
     def _leaf(self, leaf: c.Leaf, name: str) -> q.Query:
