@@ -34,7 +34,7 @@ def catalogue(folder: Path, user: Path | None = None):
 
 FAMILIES = {"policy", "dns", "tls", "http", "files", "smb", "auth", "flow", "alerts", "hosts", "c2"}
 # written by the rules' authors, by one vendor's sensors (docs of Stamus Networks), or if Suricata is told to log it
-FROM_RULES = ("alert.metadata.", "alert.lateral", "metadata.flowbits", "http.authorization")
+FROM_RULES = ("alert.metadata.", "alert.lateral", "metadata.flowbits", "http.authorization", "http.server")
 PROVIDERS = "small-dns-providers"
 
 
