@@ -157,6 +157,13 @@ def references(condition: Condition) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value.field for value in values if isinstance(value, Reference)))
 
 
+def empty_lists(condition: Condition) -> tuple[str, ...]:
+    """Return the names of the lists the condition asks for that have no values, each once."""
+    found = (leaf for leaf in leaves(condition) if isinstance(leaf, Equals | InNetwork) and leaf.list_name)
+    empty = (leaf for leaf in found if not (leaf.values if isinstance(leaf, Equals) else leaf.networks))
+    return tuple(dict.fromkeys(str(leaf.list_name) for leaf in empty))
+
+
 def scalar_text(value: object) -> str | None:
     """Return a JSON scalar as the text both compilers compare: whole numbers without a fraction; None for no scalar."""
     if isinstance(value, bool):

@@ -115,7 +115,7 @@ def guide(
         raise Refused(f"the guide of {hunt.name} has the steps 1 to {len(hunt.guide)}: there is no step {step}")
     numbered = [(n, one) for n, one in enumerate(hunt.guide, 1) if step in (None, n)]
     values = finding_values(finding)
-    asked = [one for _, one in numbered if not unbound(one.look.match, values)]
+    asked = [one for _, one in numbered if _not_asked(one, values) is None]
     seen = iter(look(siem, settings, [_search(hunt, one, finding, values) for one in asked], limit) if asked else ())
     answers = (_answer(number, one, finding, values, _not_asked(one, values) or next(seen)) for number, one in numbered)
     return Guided(finding, tuple(answers))
@@ -139,9 +139,11 @@ def _time(step: Step, finding: Finding) -> tuple[datetime | None, datetime | Non
 
 
 def _not_asked(step: Step, values: Values) -> Seen | None:
-    """Return the result of a step of which the finding lacks a value; None if it has all."""
-    lacking = unbound(step.look.match, values)
-    return Seen(f"{NOT_ASKED}: the finding has no value for {', '.join(lacking)}") if lacking else None
+    """Return the result of a step that cannot be asked, as the finding lacks a value or a list has none; else None."""
+    if lacking := unbound(step.look.match, values):
+        return Seen(f"{NOT_ASKED}: the finding has no value for {', '.join(lacking)}")
+    empty = c.empty_lists(step.look.match)
+    return Seen(f"{NOT_ASKED}: not set up, as the list {', '.join(empty)} is empty") if empty else None
 
 
 def _answer(number: int, step: Step, finding: Finding, values: Values, seen: Seen) -> Answer:

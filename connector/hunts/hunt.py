@@ -6,13 +6,13 @@ Promises: complete and checked, so that nobody asks twice whether a field or a l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
 
 from connector.hunts.address import network
-from connector.hunts.condition import All, Condition, Equals, InNetwork, Leaf, Scalar, leaves, mapped
+from connector.hunts.condition import All, Condition, Equals, InNetwork, Leaf, Scalar, empty_lists, mapped
 from connector.hunts.needs import Needs, Ratio, own_condition
 from connector.settings.part import Part
 
@@ -121,7 +121,7 @@ class Hunt:
     @property
     def not_set_up(self) -> tuple[str, ...]:
         """Return the lists the hunt needs that have no values: the operator has yet to fill them."""
-        return tuple(dict.fromkeys(name for leaf in self._leaves() if (name := _empty_list(leaf))))
+        return empty_lists(All((self.match, own_condition(self.needs))))
 
     def with_lists(self, lists: Mapping[str, tuple[str, ...]]) -> Hunt:
         """Return the hunt with these values in place of those of the lists of that name."""
@@ -130,18 +130,6 @@ class Hunt:
             return replace(self, match=match)
         of = mapped(self.needs.of, lambda leaf: _filled(leaf, lists))
         return replace(self, match=match, needs=replace(self.needs, of=of))
-
-    def _leaves(self) -> Iterator[Leaf]:
-        """Yield every leaf that decides whether an event counts."""
-        yield from leaves(self.match)
-        yield from leaves(own_condition(self.needs))
-
-
-def _empty_list(leaf: Leaf) -> str | None:
-    """Return the name of the list a leaf asks for, if the list has no values."""
-    if isinstance(leaf, Equals):
-        return None if leaf.values else leaf.list_name
-    return leaf.list_name if isinstance(leaf, InNetwork) and not leaf.networks else None
 
 
 def _filled(leaf: Leaf, lists: Mapping[str, tuple[str, ...]]) -> Leaf:

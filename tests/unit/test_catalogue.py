@@ -49,8 +49,8 @@ def test_what_we_ship_is_right_through_and_through():
 def test_every_hunt_we_ship_can_be_found_by_its_words():
     shipped = load_catalogue(example_settings())
     assert [h.title for h in shipped.found(["public dns queries"])] == ["Policy: Public DNS queries"]
-    assert [h.name for h in shipped.found(["TUNNEL", "txt"])] == ["dns-tunnel-txt"]
-    assert {h.name for h in shipped.found(["attack.t1568.002"])} == {"dga-nxdomain-burst"}
+    assert [h.name for h in shipped.found(["TUNNEL", "over txt"])] == ["dns-tunnel-txt"]
+    assert "dga-nxdomain-burst" in {h.name for h in shipped.found(["attack.t1568.002"])}
     assert len(shipped.found([])) == len(shipped.hunts)
     assert shipped.found(["nothing of the sort"]) == ()
 

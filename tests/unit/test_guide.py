@@ -82,4 +82,4 @@ def test_every_step_of_every_guide_compiles_with_values(hunt: Hunt) -> None:
         for dialect in ("eve", "ecs"):
             stored = {stored_name(name, dialect) for name in c.field_names(condition)}
             fields = Fields({name: frozenset(("keyword", "ip", "long")) for name in stored}, frozenset(stored))
-            assert compile_query(condition, fields, dialect).answerable
+            assert compile_query(condition, fields, dialect).answerable or c.empty_lists(condition)

@@ -33,7 +33,7 @@ def test_list_finds_by_words(capsys):
 
 
 def test_list_as_json(capsys):
-    _, out, _ = told(capsys, "list", "dns tunnel", "txt", "--json")
+    _, out, _ = told(capsys, "list", "dns tunnel", "over txt", "--json")
     found = json.loads(out)
     assert [hunt["name"] for hunt in found["hunts"]] == ["dns-tunnel-txt"] and found["problems"] == []
     assert found["hunts"][0]["event_types"] == ["dns"] and found["of"] >= 12
