@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,8 @@ from connector.respond.delivering import World, deliver_for
 from connector.respond.outcomes import HuntOutcome, pass_and_outcomes
 
 ALL = "all"
+FEW = 5  # hunts that are told of one by one, whatever they found
+NAMED = 6  # hunts named for one reason
 PRINTED = 30  # rows of a table of groups or events; the other forms have all
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -131,16 +133,32 @@ def _leave(failed: bool) -> None:
 def _run_tables(result: Run) -> Printed:
     """Return an overview, the groups of each hunt that found something, and of a single hunt its events."""
     columns = ("hunt", "severity", "result", "events that match", "in findings", "findings")
+    few = len(result.hunts) <= FEW
     cells = [
         (h.name, h.severity, h.error or h.status, h.matching, h.hits, len(h.groups) + h.groups_left_out)
         for h in result.hunts
+        if few or h.groups or h.error
     ]
     parts: list[Any] = [rows(columns, cells), f"of {result.events:,} events"]
+    parts += [] if few else _by_reason((h.status, h.name) for h in result.hunts if not h.groups and not h.error)
     if not result.events:
         parts.append("no event lies in that time: --since, --from and --to choose another, --all-time looks at all")
     for hunt in result.hunts:
-        parts += [*_groups_table(hunt), *(f"{hunt.name}: {limit}" for limit in hunt.limits)]
+        limits = hunt.limits if few or hunt.groups else ()
+        parts += [*_groups_table(hunt), *(f"{hunt.name}: {limit}" for limit in limits)]
     return [*parts, *(_events_table(result.hunts[0]) if len(result.hunts) == 1 else ())]
+
+
+def _by_reason(hunts: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each reason with the hunts it is true of; they come as reason and name."""
+    named: dict[str, list[str]] = {}
+    for reason, name in hunts:
+        named.setdefault(reason, []).append(name)
+    lines = []
+    for reason, names in sorted(named.items(), key=lambda one: -len(one[1])):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        lines.append(f"{reason}: {', '.join(names[:NAMED])}{more}")
+    return lines
 
 
 def _groups_table(hunt: HuntRun) -> list[Any]:
@@ -246,10 +264,11 @@ def _pass_tables(result: dict[str, Any]) -> Printed:
         cells = [
             (h.name, h.severity, h.matching, h.hits, h.findings, h.new, h.error or h.trouble)
             for h in each.hunts
-            if h.matching or h.error or h.trouble
+            if h.matching or h.error
         ]
         columns = ("hunt", "severity", "events that match", "in findings", "findings", "new", "trouble")
         parts += [rows(columns, cells)] if cells else []
+        parts += _by_reason((h.trouble, h.name) for h in each.hunts if h.trouble and not h.matching and not h.error)
     return [*parts, *_outcome_tables(result["outcomes"]), *delivery_tables(result["deliveries"])]
 
 
