@@ -42,7 +42,7 @@ def of_time(place: Place, asked: Asked, time: Time, numbers: Numbers = ()) -> Co
     """Return what counts among the events of a time."""
     filtered = [(question, question.during(*time)) for question in asked.questions]
     if isinstance(asked.hunt.needs, FirstSeen):
-        return _novel(Memory(place.siem, place.seen, keep=False), asked, asked.hunt.needs, filtered)
+        return _novel(Memory(place.siem, place.seen), asked, asked.hunt.needs, filtered)
     if every_event(asked.hunt.needs):
         return Counting(_every(place.siem, filtered, numbers))
     return Counting(burst(place.siem, asked, *time))
@@ -55,7 +55,7 @@ def of_window(place: Place, asked: Asked, narrow: Asked, window: Window, numbers
     """
     filtered = [(question, [window.filter]) for question in narrow.questions]
     if isinstance(asked.hunt.needs, FirstSeen):
-        return _novel(Memory(place.siem, place.seen, keep=True), asked, asked.hunt.needs, filtered)
+        return _novel(Memory(place.siem, place.seen, keep=window.end), asked, asked.hunt.needs, filtered)
     if every_event(asked.hunt.needs):
         return Counting(_every(place.siem, filtered, numbers))
     return Counting(new_in_burst(place.siem, asked, window))

@@ -1,9 +1,10 @@
 """What hunts of the kind `first_seen` remember in the SIEM, and which values of the events are new.
 
 One document for each value has the streaks of days on which it appeared (`novelty.py`), and one for each hunt the first
-time it saw anything. A value that has not appeared for as long as it is remembered may be forgotten: that changes no
-answer. Promises: what the events of a window add is added once, however often the window is done, and what is new in it
-is new again. Will not: keep an attacker's text in an id.
+time it saw anything and the newest day. Values that have not appeared for twice as long as they are remembered are
+deleted, once a day: that changes no answer, except for events that come so much too late. Promises: what the events of
+a window add is added once, however often the window is done, and what is new in it is new again. Will not: keep an
+attacker's text in an id.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from connector.hunts.asking import Hit, Key, hits, text_key
 from connector.hunts.buckets import CLAUSES, any_group, buckets
 from connector.hunts.groups import epoch_milliseconds
 from connector.hunts.needs import DAY, FirstSeen
-from connector.hunts.novelty import MILLISECOND, Novelty, Streak, Streaks, with_times, within
+from connector.hunts.novelty import MILLISECOND, Novelty, Streak, Streaks, end_of_day, with_times, within
 from connector.hunts.questions import Asked, Json, Question
 from connector.siem.client import Siem
 from connector.siem.many import change_many
@@ -32,11 +33,11 @@ New = dict[Key, list[Streak]]  # the values that are new, and when
 
 @dataclass(frozen=True)
 class Memory:
-    """Where a hunt remembers: its index, and whether what is found now is kept."""
+    """Where a hunt remembers: its index, and the time (epoch milliseconds) at which it does; None: it only looks up."""
 
     siem: Siem
     index: str
-    keep: bool
+    keep: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Novel:
 def novel(memory: Memory, asked: Asked, needs: FirstSeen, filtered: Filtered) -> Novel:
     """Return what is new among the events that match the hunt's questions with these filters."""
     desk = _Desk(memory, asked, needs)
-    novelty = desk.novelty(filtered)
+    own = desk.own()
+    novelty = desk.novelty(filtered, own)
     if novelty is None:
         return Novel([])
     new: New = {}
@@ -61,6 +63,7 @@ def novel(memory: Memory, asked: Asked, needs: FirstSeen, filtered: Filtered) ->
             spans = [span for span in novelty.new(streaks) if _touches(span, portion[value])]
             if spans:
                 new[value] = spans
+    desk.forget(last, own)
     learning = novelty.learned if last < novelty.learned else None
     return Novel(desk.members(filtered, new), learning)
 
@@ -78,22 +81,35 @@ class _Desk:
         """Return the name under which the hunt remembers; with other fields it begins anew."""
         return _digest([self.asked.hunt.id, self.needs.value])
 
-    def novelty(self, filtered: Filtered) -> Novelty | None:
+    def novelty(self, filtered: Filtered, own: Json) -> Novelty | None:
         """Return when values count as new; None if the hunt never saw an event."""
-        stored = self._beginning()
+        stored = own.get("began")
         earliest = [stored, *(_earliest(self.memory.siem, question, filters) for question, filters in filtered)]
         began = min((time for time in earliest if time is not None), default=None)
         if began is None:
             return None
-        if self.memory.keep and began != stored:
+        if self.memory.keep is not None and began != stored:
             body = {"memory": self.name, "began": began}
             change_many(self.memory.siem, self.memory.index, [self.name], lambda _, old: _earlier(old, body))
         return Novelty(self.needs, began)
 
-    def _beginning(self) -> int | None:
-        """Return the first time the hunt saw anything, None if it never did."""
+    def own(self) -> Json:
+        """Return the document of the hunt; empty if it never saw an event."""
         stored = self.memory.siem.get(self.memory.index, self.name)
-        return int(stored.source["began"]) if stored else None
+        return stored.source if stored else {}
+
+    def forget(self, last: int, own: Json) -> None:
+        """Delete what is long past, if the newest event is of a day that is new to the hunt."""
+        if self.memory.keep is None:
+            return
+        newest = min(end_of_day(last), self.memory.keep)  # an event may claim to be of the future
+        if newest <= own.get("newest", 0):
+            return
+        long_past = max(0, newest - 2 * (self.needs.memory // MILLISECOND))
+        query = {"bool": {"filter": [{"term": {"memory": self.name}}, {"range": {"last": {"lt": long_past}}}]}}
+        path = f"/{self.memory.index}/_delete_by_query"
+        self.memory.siem.call("POST", path, {"query": query}, conflicts="proceed")
+        change_many(self.memory.siem, self.memory.index, [self.name], lambda _, old: {**(old or {}), "newest": newest})
 
     def streaks(self, found: Mapping[Key, Sequence[Streak]]) -> Iterator[tuple[Key, Streaks]]:
         """Yield each value with its streaks, those found now included; they are kept if the memory is."""
@@ -104,7 +120,9 @@ class _Desk:
             """Return the document of a value, None if nothing is to be written."""
             known = tuple((first, last) for first, last in (old or {}).get("streaks", ()))
             joined[id] = with_times(self.needs, known, found[by_id[id]])
-            return self._document(by_id[id], joined[id]) if self.memory.keep and joined[id] != known else None
+            return (
+                self._document(by_id[id], joined[id]) if self.memory.keep is not None and joined[id] != known else None
+            )
 
         change_many(self.memory.siem, self.memory.index, list(by_id), change)
         for id, value in by_id.items():
@@ -135,7 +153,7 @@ def _is_new(hit: Hit, new: New) -> bool:
 
 def _earlier(old: Json | None, body: Json) -> Json | None:
     """Return the document of a hunt's first time, None if the stored one is as early."""
-    return None if old and old["began"] <= body["began"] else body
+    return None if old and old["began"] <= body["began"] else {**(old or {}), **body}
 
 
 def _touches(span: Streak, times: Iterable[Streak]) -> bool:

@@ -5,6 +5,7 @@ Promises: pure; works on nested mappings, lists and dotted keys alike. Will not:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import singledispatch
@@ -19,6 +20,7 @@ from connector.settings.model import Dialect
 Event = Mapping[str, object]
 Predicate = Callable[[Event], bool]
 ValueTest = Callable[[object], bool]
+LARGEST = 10**308  # whole numbers may be larger than any float
 NUMERIC = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
@@ -163,4 +165,6 @@ def number_of(value: object) -> float | None:
         return None
     if isinstance(value, str):
         return float(value) if NUMERIC.fullmatch(value) else None
-    return float(value) if isinstance(value, int | float) else None
+    if isinstance(value, int | float):
+        return float(value) if abs(value) < LARGEST else math.inf if value > 0 else -math.inf
+    return None

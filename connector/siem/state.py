@@ -52,7 +52,7 @@ STATE_MAPPINGS: dict[str, dict[str, Any]] = {
         "errors": {"properties": {"hunt": KEYWORD, "error": TEXT}},
     },
     "state": {"kind": KEYWORD, "watermark": DATE, "task": KEYWORD, "updated": DATE, "value": STORED},
-    "seen": {"memory": KEYWORD, "value": KEYWORD, "last": DATE, "began": DATE, "streaks": STORED},
+    "seen": {"memory": KEYWORD, "value": KEYWORD, "last": DATE, "began": DATE, "newest": DATE, "streaks": STORED},
     "tag-rules": {
         "hunt": HUNT,
         "tag": KEYWORD,

@@ -48,11 +48,6 @@ def install_state(place: Place, settings: Settings, *names: str) -> None:
         place.siem.call("PUT", f"/{settings.state(name)}", body)
 
 
-def load_story(place: Place, shared: Path) -> Settings:
-    """Return the settings of a place that holds the office day, enriched."""
-    return load_lines(place, shared / "story" / "eve-suricata8.json.gz")
-
-
 def load_lines(place: Place, file: Path) -> Settings:
     """Return the settings of a place that holds the events of a file, enriched."""
     settings = settings_of(place)

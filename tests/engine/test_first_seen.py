@@ -83,6 +83,29 @@ def test_a_pass_that_is_killed_anywhere_and_done_again_finds_the_same(place: Pla
     assert found(place, settings) == expected
 
 
+def test_what_is_long_past_is_deleted_and_changes_no_answer(place: Place) -> None:
+    settings = settings_in(place)
+    asked = hunt(needs=NEW, group_by=DOMAIN)
+    noon = round(DAY.timestamp()) * 1000
+
+    def came(day: int, *domains: str) -> list[dict]:
+        """Return events of a day, written on that day."""
+        return [event(day * 24 * HOURS + n, noon + day * 86_400_000, domain=name) for n, name in enumerate(domains)]
+
+    days = [came(0, "old.example", "gone.example"), *(came(day, "daily.example") for day in range(1, 14))]
+    days.append(came(14, "old.example"))
+    for day, events in enumerate(days):
+        put_events(place, events)
+        passes(place, settings, [asked], noon + day * 86_400_000 + 1)
+        place.siem.call("POST", f"/{settings.state('seen')}/_refresh")
+    query = {"query": {"exists": {"field": "value"}}}
+    left = [hit["_source"]["streaks"] for hit in place.siem.scan(settings.state("seen"), query)]
+    assert len(left) == 2 and all(len(streaks) == 1 for streaks in left)
+    everything = [each for events in days for each in events]
+    expected = {str(g.values[DOMAIN[0]]): len(g.events) for g in groups(asked, everything)}
+    assert found(place, settings) == expected and expected["old.example"] == 1
+
+
 def test_a_hunt_says_that_it_only_learns(each_place: Place) -> None:
     settings = settings_in(each_place)
     put_events(each_place, [event(1), event(2, domain="b.example")])

@@ -18,7 +18,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from conftest import Place
-from engine.respond_story import load_lines, load_story, put_template, settings_of, some_of_the_story, sources
+from engine.respond_story import load_lines, put_template, settings_of, some_of_the_story, sources
 
 from connector.errors import NotThere, Refused
 from connector.hunts.catalogue import load_catalogue
@@ -73,17 +73,9 @@ class Day:
 
 @pytest.fixture(scope="module")
 def day(each_module_place: Place, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Day:
-    """Return the office day, with alerts that another product has tagged.
-
-    Through the stand-in for Elasticsearch 8 it is the part that the rules are about: the engine behind it is one of the
-    others.
-    """
-    if each_module_place.siem.product.official_client:
-        kinds = ("dns", "alert", "ftp")
-        file = some_of_the_story(shared, tmp_path_factory.mktemp("story"), *kinds)
-        made = Day(each_module_place, load_lines(each_module_place, file))
-    else:
-        made = Day(each_module_place, load_story(each_module_place, shared))
+    """Return what the rules are about of the office day, with alerts that another product has tagged."""
+    file = some_of_the_story(shared, tmp_path_factory.mktemp("story"), "dns", "alert", "ftp")
+    made = Day(each_module_place, load_lines(each_module_place, file))
     alerts = [key for key, event in sorted(made.events().items()) if event["event_type"] == "alert"]
     assert len(alerts) >= 8
     for key, value in zip(alerts, ["relevant", "informational", "custom", ["relevant", "x"]] * 2, strict=False):

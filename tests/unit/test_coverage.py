@@ -10,6 +10,7 @@ import pytest
 
 from connector.cli import run
 from connector.hunts.catalogue import load_catalogue
+from connector.hunts.condition import field_names
 from connector.hunts.coverage import Known, coverage, known_techniques
 from connector.settings.model import Settings
 
@@ -85,6 +86,15 @@ def test_all_filters_of_both_sets_are_in_the_table_once():
     sets = Counter(which for which, _ in covered_filters())
     assert sets == {"community": 45, "trail": 41}
     assert sorted(covered_filters()) == [(which, n + 1) for which in sorted(sets) for n in range(sets[which])]
+
+
+def test_what_the_catalogue_promises_is_there():
+    assert len(CATALOGUE.hunts) >= 200
+    asks = {
+        h.name: {n.split(".")[:2][-1] for n in field_names(h.match) if n.startswith("hunt.")} for h in CATALOGUE.hunts
+    }
+    about_dns = [h for h in CATALOGUE.hunts if h.family == "dns" or asks[h.name] & {"dns", "resolver"}]
+    assert len(about_dns) >= 80
 
 
 def test_every_filter_has_its_hunts():
