@@ -7,7 +7,7 @@ import pytest
 from connector.enrich.fields import event_properties
 from connector.enrich.reference import enrich
 from connector.hunts import condition as c
-from connector.hunts.cases import NOW, example_settings, example_tables, raw_events
+from connector.hunts.cases import NOW, example_settings, example_tables, hunt_of_case, raw_events
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.fields import Fields
 from connector.hunts.needs import measured_fields
@@ -20,7 +20,9 @@ from connector.siem.event_template import TEMPLATE
 
 @pytest.fixture(scope="module")
 def shipped():
-    return load_catalogue(example_settings()).hunts
+    """Return the hunts; lists of the operator are filled as the first case that hits has them."""
+    hunts = load_catalogue(example_settings()).hunts
+    return [hunt_of_case(hunt, next(case for case in hunt.cases if case.hits)) for hunt in hunts]
 
 
 @pytest.fixture(scope="module")
