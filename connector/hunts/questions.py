@@ -98,7 +98,7 @@ class Known:
         self._mappings = Mappings()
         self.mapped: Mapped = ()
         self.asked: tuple[Asked, ...] = ()
-        self._short: dict[tuple[str, str, frozenset[str]], Question] = {}
+        self._short: dict[tuple[int, frozenset[str]], Question] = {}
 
     def learn(self, siem: Siem, settings: Settings, hunts: Sequence[Hunt]) -> None:
         """See how the sources are mapped now (`mapped`), and the hunts with their questions (`asked`).
@@ -112,7 +112,7 @@ class Known:
 
     def shortened(self, question: Question, short: frozenset[str]) -> Question:
         """Return a question for events in which these text fields have no long value (`Fields.short`)."""
-        key = (question.hunt.id, question.source.pattern, short)
+        key = (id(question), short)  # one of `asked`, which are held as long as this is
         if key not in self._short:
             self._short[key] = question_to(question.hunt, question.source, replace(question.fields, short=short))
         return self._short[key]
