@@ -7,6 +7,7 @@
     │   ├── NotAllowed        4   401 or 403
     │   ├── NotThere          4   404: no such index, document or task
     │   ├── Conflict          4   409: somebody else wrote first
+    │   │   └── LeaseLost     4   another service may be the active one by now, so this one has written nothing
     │   ├── Overloaded        4   429, 503 and the like: worth a retry
     │   └── Rejected          4   any other refusal, with the reason of the engine
     ├── EngineError           5   the embedded engine cannot be fetched, started or stopped
@@ -72,6 +73,10 @@ class NotThere(SiemError):
 
 class Conflict(SiemError):
     """Somebody else wrote the document first (409)."""
+
+
+class LeaseLost(Conflict):
+    """This service is not the active one any more, or cannot know that it is; the call was not sent."""
 
 
 class Overloaded(SiemError):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import stamina
 
-from connector.errors import Conflict, NotThere, Overloaded, Rejected
+from connector.errors import Conflict, LeaseLost, NotThere, Overloaded, Rejected
 from connector.settings.model import SiemSettings
 from connector.siem.products import Product, product_of
 from connector.siem.wire import Body, OfficialWire, PlainWire, Wire
@@ -79,6 +79,10 @@ class Siem:
     def close(self) -> None:
         """Close the connections."""
         self._wire.close()
+
+    def through(self, around: Callable[[Wire], Wire]) -> Siem:
+        """Return the same engine over another wire, which is given this one's; both share its connections."""
+        return Siem(around(self._wire), self.product)
 
     def call(self, method: str, path: str, body: Body | Lines | None = None, **params: Param) -> Any:
         """Return the decoded answer of any call, asked again while the engine is overloaded. Raises SiemError.
@@ -220,6 +224,8 @@ class Siem:
                 return changed
             try:
                 self.put(index, id, changed, stored, **params)
+            except LeaseLost:
+                raise  # nobody has changed the document: it must not be written
             except Conflict:
                 continue
             return changed
