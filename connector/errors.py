@@ -7,7 +7,7 @@
     │   ├── NotAllowed        4   401 or 403
     │   ├── NotThere          4   404: no such index, document or task
     │   ├── Conflict          4   409: somebody else wrote first
-    │   │   └── LeaseLost     4   another service may be the active one by now, so this one has written nothing
+    │   ├── LeaseLost         4   another service may be the active one by now, so this one has not sent the call
     │   ├── Overloaded        4   429, 503 and the like: worth a retry
     │   └── Rejected          4   any other refusal, with the reason of the engine
     ├── EngineError           5   the embedded engine cannot be fetched, started or stopped
@@ -75,8 +75,11 @@ class Conflict(SiemError):
     """Somebody else wrote the document first (409)."""
 
 
-class LeaseLost(Conflict):
-    """This service is not the active one any more, or cannot know that it is; the call was not sent."""
+class LeaseLost(SiemError):
+    """This service is not the active one any more, or cannot know that it is; the call was not sent.
+
+    It is no `Conflict`: nobody has changed the document, and to read it and write again would go on for ever.
+    """
 
 
 class Overloaded(SiemError):

@@ -82,6 +82,7 @@ NEXT_STEPS: dict[type[errors.HuntsError], str] = {
     errors.NotAllowed: "`hunts settings show` prints which credentials are set",
     errors.NotThere: "`hunts plan` shows what is not installed yet",
     errors.Conflict: "nothing is lost: run the same command again",
+    errors.LeaseLost: "nothing is lost: the service that is active now goes on",
     errors.Overloaded: "nothing is lost: wait until the engine has capacity and run the same command again",
     errors.EngineError: "`hunts engine status` shows what is running",
     errors.DeliveryError: "`hunts settings show` prints the receivers",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connector.errors import Conflict, LeaseLost, NotThere, Refused
+from connector.errors import Conflict, NotThere, Refused
 from connector.hunts.hunt import Hunt
 from connector.respond.declaration import Evidence, Verdict, declaration_id, declared
 from connector.respond.gathering import Gathered, Progress, gathered
@@ -98,8 +98,6 @@ def _queue_revision(siem: Siem, settings: Settings, id: str, now: datetime) -> N
         queue(siem, settings, id, stored.source, now)
         try:
             siem.put(index, id, stored.source | {"pending": False}, stored)
-        except LeaseLost:
-            raise
         except Conflict:
             continue  # another revision came in between
         return

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import stamina
 
-from connector.errors import Conflict, LeaseLost, NotThere, Overloaded, Rejected
+from connector.errors import Conflict, NotThere, Overloaded, Rejected
 from connector.settings.model import SiemSettings
 from connector.siem.products import Product, product_of
 from connector.siem.wire import Body, OfficialWire, PlainWire, Wire
@@ -224,8 +224,6 @@ class Siem:
                 return changed
             try:
                 self.put(index, id, changed, stored, **params)
-            except LeaseLost:
-                raise  # nobody has changed the document: it must not be written
             except Conflict:
                 continue
             return changed
