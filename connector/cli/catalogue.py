@@ -13,7 +13,8 @@ from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.check import Checked, Proof, check
 from connector.hunts.coverage import Coverage, Covered, coverage, known_techniques
 from connector.hunts.hunt import Hunt, Step
-from connector.hunts.view import Listing, condition_lines, listing, needs_words, page, span
+from connector.hunts.view import Listing, condition_lines, listing, needs_words, page
+from connector.settings.durations import span
 
 NAMED = 3  # hunts beside a technique; --json has all
 GUIDE = (

@@ -13,7 +13,7 @@ from connector.cli import context
 from connector.cli.output import Printed, json_option, note, progress, rows, show
 from connector.enrich.assets import build_assets
 from connector.enrich.tables import build_tables
-from connector.hunts.schedule import duration
+from connector.settings.durations import duration
 from connector.siem.assets import Assets
 from connector.siem.backfill import Backfilled, Window
 from connector.siem.backfill import backfill as run_backfill

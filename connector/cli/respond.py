@@ -14,9 +14,9 @@ from connector.cli import context
 from connector.cli.catalogue import catalogue_of
 from connector.cli.output import Printed, json_option, note, progress, rows, show
 from connector.hunts.hunt import Hunt
-from connector.hunts.schedule import duration
 from connector.respond.rules import Tag, TagRule, rule_of, stored_rules
 from connector.respond.tagging import Pace, Tagging, Untagging, preview_tag, tag, untag
+from connector.settings.durations import duration
 from connector.siem.update_task import Count, Failure
 
 FAILURES_SHOWN = 5

@@ -20,9 +20,9 @@ from connector.hunts.hunt import Hunt
 from connector.hunts.listing import about
 from connector.hunts.passes import LAG, Order, Pass
 from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
-from connector.hunts.schedule import duration
 from connector.respond.delivering import World, deliver_for
 from connector.respond.outcomes import HuntOutcome, pass_and_outcomes
+from connector.settings.durations import duration_or_zero
 
 ALL = "all"
 FEW = 5  # hunts that are told of one by one, whatever they found
@@ -33,7 +33,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def _duration(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
     """Return the time that an option such as 10m means; 0s is none."""
-    found = timedelta() if value == "0s" else duration(value or "")
+    found = duration_or_zero(value or "")
     if value is not None and found is None:
         raise click.BadParameter(f"{value!r} is no time: write it as 90s, 10m, 24h or 7d")
     return found

@@ -60,6 +60,7 @@ def _settings_tables(found: dict[str, Any]) -> Printed:
     siem = found["siem"]
     top = [("file", found["file"] or "none"), ("prefix", found["prefix"]), ("queries", found["queries"])]
     top += [(f"siem {name}", value) for name, value in siem.items()]
+    top += [(f"service {name}", value) for name, value in found["service"].items()]
     tables: list[Any] = [
         rows(["setting", "value"], top),
         _of("sources", ["pattern", "dialect", "time_field"], found["sources"]),

@@ -21,7 +21,7 @@ from connector.hunts.format import COUNT
 from connector.hunts.groups import event_time, groups, same_value
 from connector.hunts.hunt import Case, Hunt, Json
 from connector.hunts.lists import policy_lists
-from connector.hunts.schedule import duration
+from connector.settings.durations import duration
 from connector.settings.load import EXAMPLE, load_settings
 from connector.settings.model import Settings
 from connector.settings.resolvers import approved_of, exceptions_of

@@ -21,7 +21,8 @@ from connector.hunts.hunt import Case, Hunt, Json, Look, Outcome, Step
 from connector.hunts.lists import Lists
 from connector.hunts.needs import Beacon, Count, Distinct, FirstSeen, Needs, Ratio, Sum, every_event
 from connector.hunts.reading import Reader
-from connector.hunts.schedule import duration, schedule_problem
+from connector.hunts.schedule import schedule_problem
+from connector.settings.durations import duration
 from connector.settings.load import schema
 from connector.settings.part import Part
 from connector.settings.resolvers import approved_of, exceptions_of

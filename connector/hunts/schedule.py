@@ -6,19 +6,13 @@ cron in Debian does it). Will not: wait.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 
 from cronsim import CronSim, CronSimError
 
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from connector.settings.durations import duration
+
 EVERY = timedelta(minutes=5)  # of a hunt that counts and says nothing
-
-
-def duration(text: str) -> timedelta | None:
-    """Return the time that `90s`, `10m`, `1h` or `7d` means; None for anything else."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
-    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
 
 
 def schedule_problem(text: str) -> str | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import singledispatch
 from typing import Any
 
@@ -13,6 +12,7 @@ from connector.hunts import condition as c
 from connector.hunts.catalogue import Catalogue
 from connector.hunts.hunt import Hunt
 from connector.hunts.needs import Beacon, Count, Distinct, FirstSeen, Needs, Ratio, Sum
+from connector.settings.durations import span
 
 GROUP_WORDS = {c.All: "all of", c.Any: "any of", c.None_: "none of"}
 BOUND_WORDS = {"gt": "is over", "gte": "is at least", "lt": "is under", "lte": "is at most"}
@@ -149,10 +149,3 @@ def _some(values: Iterable[str]) -> str:
     shown = list(values)
     more = [f"{len(shown) - MOST_SHOWN} more"] if len(shown) > MOST_SHOWN else []
     return " or ".join([*shown[:MOST_SHOWN], *more])
-
-
-def span(time: timedelta) -> str:
-    """Return a time as it is written in hunts."""
-    seconds = time.total_seconds()
-    units: Iterator[tuple[str, int]] = iter((("d", 86400), ("h", 3600), ("m", 60)))
-    return next((f"{seconds / size:.0f}{unit}" for unit, size in units if seconds % size == 0), f"{seconds:.0f}s")

@@ -21,6 +21,7 @@ from connector.settings.model import Dialect, Settings, SiemSettings, Source
 from connector.settings.networks import networks_of
 from connector.settings.part import Part
 from connector.settings.resolvers import approved_of, exceptions_of
+from connector.settings.service import service_of
 
 FILE = "hunts.yml"
 HERE = Path(__file__).parent
@@ -91,6 +92,7 @@ def _settings(root: Part | None, around: Surroundings, problems: list[Problem]) 
         exceptions=exceptions_of(resolvers, problems) if resolvers else (),
         receivers=receivers_of(hunts, around, problems),
         queries=around.path(hunts, "queries", problems, folder=True),
+        service=service_of(hunts.at("service"), problems),
         file=root.document.file if root else None,
     )
 

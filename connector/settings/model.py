@@ -7,7 +7,7 @@ Promises: immutable, complete, checked: nothing above asks twice whether an addr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
@@ -84,6 +84,33 @@ class Receiver:
 
 
 @dataclass(frozen=True)
+class ServiceSettings:
+    """How `hunts serve` works.
+
+    A pass begins `every` so often and leaves events of the last `lag` to the next one. `lease` is how long a service
+    that is silent keeps others waiting. The audit looks `audit_back` (zero: there is none), `audit_every` so often.
+    `newest_first` is the order of windows missed. `listen` is the `host:port` of metrics and health, None for none.
+    """
+
+    every: timedelta = timedelta(seconds=60)
+    lag: timedelta = timedelta(seconds=60)
+    lease: timedelta = timedelta(seconds=30)
+    audit_every: timedelta = timedelta(minutes=10)
+    audit_back: timedelta = timedelta(hours=24)
+    newest_first: bool = False
+    listen: str | None = "127.0.0.1:9518"
+    searches_at_once: int = 8
+    requests_per_second: int = 50
+    keep_runs: timedelta = timedelta(days=30)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Return the host and the port to listen at, None for none."""
+        host, _, port = (self.listen or "").rpartition(":")
+        return (host.strip("[]"), int(port)) if self.listen else None
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything the operator decides. The defaults are the embedded engine and the built-in example organisation."""
 
@@ -97,6 +124,7 @@ class Settings:
     exceptions: tuple[PolicyException, ...] = ()
     receivers: tuple[Receiver, ...] = ()
     queries: Path | None = None
+    service: ServiceSettings = ServiceSettings()
     file: str | None = None
 
     def state(self, name: str) -> str:

@@ -6,14 +6,16 @@ Promises: every view can be serialised. Will not: print.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from connector.errors import Problem
-from connector.settings.model import Receiver, Settings
+from connector.settings.durations import span
+from connector.settings.model import Receiver, ServiceSettings, Settings
 from connector.settings.networks import ROLES
+from connector.settings.service import OFF
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,15 @@ def shown(settings: Settings) -> dict[str, Any]:
         "exceptions": settings.exceptions,
         "receivers": [_receiver(receiver) for receiver in settings.receivers],
         "queries": settings.queries,
+        "service": _service(settings.service),
     }
+
+
+def _service(service: ServiceSettings) -> dict[str, Any]:
+    """Return how the service works, times and `off` as they are written."""
+    found = {field.name: getattr(service, field.name) for field in fields(service)}
+    found["listen"] = service.listen or OFF
+    return {name: span(value) if isinstance(value, timedelta) else value for name, value in found.items()}
 
 
 def _receiver(receiver: Receiver) -> dict[str, Any]:

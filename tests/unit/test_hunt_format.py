@@ -10,8 +10,8 @@ from connector.hunts.condition import Equals, references
 from connector.hunts.format import read_hunt
 from connector.hunts.hunt import Hunt
 from connector.hunts.needs import Count, Distinct, every_event
-from connector.hunts.schedule import duration
 from connector.hunts.view import needs_words
+from connector.settings.durations import duration, duration_or_zero, span
 
 GOOD = (Path(__file__).parents[1] / "bad" / "hunts" / "title-word.yml").read_text(encoding="utf-8")
 
@@ -68,7 +68,15 @@ def test_what_a_finding_needs(written, needs, words):
     [("90s", 90), ("10m", 600), ("1h", 3600), ("7d", 604800), ("0s", None), ("1w", None), ("1.5h", None), ("", None)],
 )
 def test_durations(text, seconds):
-    assert duration(text) == (None if seconds is None else timedelta(seconds=seconds))
+    time = None if seconds is None else timedelta(seconds=seconds)
+    assert duration(text) == time
+    assert duration_or_zero(text) == (timedelta() if text == "0s" else time)
+
+
+@pytest.mark.parametrize("text", ["0s", "1s", "90s", "1m", "59m", "25h", "1d", "400d"])
+def test_a_time_is_written_as_it_was_read(text):
+    time = duration_or_zero(text)
+    assert time is not None and span(time) == text
 
 
 @pytest.mark.parametrize(

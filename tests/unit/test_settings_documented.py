@@ -57,9 +57,8 @@ def test_the_schemas_are_schemas(name):
 
 def uncommented(text: str) -> str:
     """Return the file with its examples switched on: the comments that hold a key, an item, or more of one."""
-    return re.sub(
-        r"^# (?=siem:|sources:|prefix:|networks:|resolvers:|receivers:|queries:| )", "", text, flags=re.MULTILINE
-    )
+    names = "siem|sources|prefix|networks|resolvers|receivers|queries|service"
+    return re.sub(rf"^# (?=({names}):| )", "", text, flags=re.MULTILINE)
 
 
 def test_the_commented_file_shows_every_key_and_is_right_when_uncommented():
