@@ -38,60 +38,32 @@ count); requests of the client and searches of shards by a run more, which is no
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
-import math
-import os
-import random
-import re
-import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from itertools import chain, cycle, islice
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import yaml
+from elastalert2 import ENVIRONMENT, WRITEBACK, create_indices, elastalert_python, rule_of, write_rules
+from ground import HITS, Ground, Pairs, hits, prepared, say, settings_in
 
 from connector.embedded.node import running_node
-from connector.embedded.places import cache_folder
-from connector.enrich.assets import build_assets
-from connector.enrich.tables import build_tables
-from connector.hunts.asking import CONTEXT, Window, counts
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.hunt import Hunt
-from connector.hunts.mapped import INGESTED, mapped
-from connector.hunts.members import Place, of_window
-from connector.hunts.needs import every_event
+from connector.hunts.asking import Window
 from connector.hunts.passes import Order, run_pass
-from connector.hunts.questions import Asked, Known, asked
-from connector.settings.load import load_settings
-from connector.settings.model import Settings
+from connector.hunts.questions import Known
 from connector.siem.client import Siem
-from connector.siem.eve import line_id
-from connector.siem.install import install, plan
-from connector.siem.load import load_files
 from connector.siem.wire import PlainWire
 
-SHARED = Path(__file__).parents[3] / "shared"
-VERSION = "2.31.0"
-PYTHONS = ("python3.14", "python3.13", "python3.12", "python3")
-DAY = date(2026, 11, 2)
-HITS = 1000
 THREADS = (10, 20)
-WRITEBACK = "elastalert"
 SETTLE_SECONDS = 1.2  # the engine counts its CPU time once a second
-STAMP = re.compile(rb'("timestamp" *: *")\d{4}-\d\d-\d\d')
-Pairs = dict[str, set[tuple[str, str]]]  # by hunt, where its hits are
+CONFIG = {"run_every": {"minutes": 1}, "buffer_time": {"hours": 1}, "max_query_size": 1000}
 
 # runs in elastalert's own environment: one JSON line of orders in, one of measures out
 THEIR_SIDE = """
@@ -135,183 +107,6 @@ for line in sys.stdin:
     off = [rule["name"] for rule in server.disabled_rules]
     print(json.dumps({"wall": wall, "cpu": cpu, "requests": requests.seen, "off": off}), flush=True)
 """
-
-
-def say(text: str) -> None:
-    """Tell the person who waits."""
-    print(text, file=sys.stderr, flush=True)
-
-
-# elastalert's environment
-
-
-def elastalert_python(wanted: str | None = None) -> Path:
-    """Return the Python of an environment with elastalert2, made in the cache folder if it is not there.
-
-    `wanted` is the Python to make it with; without it the newest is taken that is found. SystemExit if there is none.
-    """
-    for candidate in [wanted] if wanted else _pythons():
-        version = _version(candidate)
-        if version < (3, 12):
-            continue
-        folder = cache_folder() / f"elastalert2-{VERSION}-python{version[0]}.{version[1]}"
-        python, done = folder / "bin" / "python", folder / "complete"
-        if not done.exists():
-            say(f"installing elastalert2 {VERSION} into {folder}")
-            subprocess.run([candidate, "-m", "venv", "--clear", str(folder)], check=True)
-            subprocess.run([str(python), "-m", "pip", "install", "-q", f"elastalert2=={VERSION}"], check=True)
-            done.touch()
-        return python
-    raise SystemExit(f"elastalert2 {VERSION} needs Python 3.12 or newer, and none was found: name one with --python")
-
-
-def _pythons() -> Iterator[str]:
-    """Yield the Pythons of the path and of pyenv, the newest of each first."""
-    yield from filter(None, map(shutil.which, PYTHONS))
-    found = (Path.home() / ".pyenv" / "versions").glob("3.*/bin/python")
-    yield from map(str, sorted(found, key=lambda p: [int(n) for n in re.findall(r"\d+", p.parts[-3])], reverse=True))
-
-
-def _version(python: str) -> tuple[int, int]:
-    """Return the version of a Python, (0, 0) if it does not run."""
-    asking = [python, "-c", "import sys; print(*sys.version_info[:2])"]
-    told = subprocess.run(asking, capture_output=True, text=True, check=False).stdout.split()
-    return (int(told[0]), int(told[1])) if len(told) == 2 else (0, 0)
-
-
-# the ground
-
-
-@dataclass(frozen=True)
-class Ground:
-    """A search engine with events, the hunts that have something to ask there, and the windows to ask."""
-
-    siem: Siem
-    settings: Settings
-    hunts: tuple[Hunt, ...]
-    windows: Mapping[str, Window]
-    left_out: Mapping[str, tuple[str, ...]]
-
-    def asked(self) -> tuple[Asked, ...]:
-        """Return the hunts with their questions."""
-        return asked(mapped(self.siem, self.settings, self.hunts), self.hunts)
-
-
-def lines_of(pattern: str, day: date) -> list[bytes]:
-    """Return the events of the shared files as lines, all of that day; a line without a time is left out."""
-    found = [line for file in sorted(SHARED.glob(pattern)) for line in gzip.decompress(file.read_bytes()).splitlines()]
-    return [line for old in found if (line := dated(old.strip(), day)) is not None]
-
-
-def dated(line: bytes, day: date) -> bytes | None:
-    """Return an event with its time on another day, None if it has no time."""
-    made, number = STAMP.subn(rb"\g<1>" + day.isoformat().encode(), line, count=1)
-    return made if number else None
-
-
-def prepared(siem: Siem, settings: Settings, folder: Path, events: int, window: int, spread: bool) -> Ground:
-    """Return the ground, all events loaded; the last two portions are the windows."""
-    install(siem, plan(siem, build_assets(settings, build_tables(settings))))
-    every = load_catalogue(settings).hunts
-    single = [hunt for hunt in every if every_event(hunt.needs)]
-    loading = Loading(siem, settings, folder)
-    story = lines_of("story/eve-suricata8.json.gz", DAY)
-    whole = loading.load(story)
-    loading.load(lines_of("eve/suricata8-*.json.gz", DAY - timedelta(days=3)))
-    weeks = 0
-    while loading.stored < events:
-        weeks += 1
-        loading.load([line for old in story if (line := dated(old, DAY - timedelta(weeks=weeks)))])
-    able = [each for each in asked(mapped(siem, settings, single), single) if each.questions]
-    by_line = hits_by_line(story, hits(siem, able, whole))
-    ordinary = [line for number, line in enumerate(story) if number not in by_line]
-    chosen = random.Random(1)
-    found = [story[number] for number in chosen_hits(by_line, spread, chosen)]
-    windows = {"quiet": loading.load(chosen.sample(ordinary, window))}
-    windows["hits"] = loading.load([*found, *chosen.sample(ordinary, max(0, window - len(found)))])
-    names = {"threshold": [h.name for h in every if not every_event(h.needs)]}
-    names["no field to ask"] = [h.name for h in single if h.id not in {each.hunt.id for each in able}]
-    left_out = {why: tuple(which) for why, which in names.items()}
-    say(f"{loading.stored} events, {len(able)} hunts")
-    return Ground(siem, settings, tuple(each.hunt for each in able), windows, left_out)
-
-
-class Loading:
-    """Loads portions of events, each into a window of its own."""
-
-    def __init__(self, siem: Siem, settings: Settings, folder: Path) -> None:
-        """Write the files to the folder."""
-        self._siem, self._settings, self._file = siem, settings, folder / "events.json"
-        self._first = 0
-        self.stored = 0
-
-    def load(self, lines: Sequence[bytes]) -> Window:
-        """Return the window that has exactly these events.
-
-        Blank lines come first, because an event's id comes from its line and its number: the same event is new again.
-        """
-        start = _boundary()
-        self._file.write_bytes(b"\n" * self._first + b"\n".join(lines) + b"\n")
-        self._first += len(lines)
-        (loaded,) = load_files(self._siem, [str(self._file)], self._settings.prefix, lambda *_: None).files
-        self.stored += loaded.stored
-        window = Window(start, _boundary())
-        if self._siem.count(self._settings.events, window.filter) != loaded.stored:
-            raise SystemExit(f"the window has not the {loaded.stored} events that were stored: {loaded}")
-        return window
-
-
-def _boundary() -> int:
-    """Return the next whole second as epoch milliseconds, once it is over; elastalert cuts `unix_ms` to seconds."""
-    second = math.floor(time.time()) + 1
-    time.sleep(second - time.time() + 0.05)
-    return second * 1000
-
-
-def hits(siem: Siem, able: Sequence[Asked], window: Window) -> Pairs:
-    """Return where the hits of each hunt are, counted and paged as a pass does it."""
-    counted = iter(counts(siem, [(question, [window.filter]) for each in able for question in each.questions]))
-    found: Pairs = {}
-    for each in able:
-        numbers = [next(counted) for _ in each.questions]
-        paged = of_window(Place(siem, ""), each, each, window, numbers).events if any(numbers) else ()
-        found[each.hunt.name] = {(hit.index, hit.id) for hit, _ in paged}
-    return found
-
-
-def hits_by_line(lines: Sequence[bytes], found: Pairs) -> dict[int, list[str]]:
-    """Return the numbers of the lines (the first loaded) that have hits, each with the hunts."""
-    hunts: dict[str, list[str]] = defaultdict(list)
-    for hunt, places in found.items():
-        for _, id in places:
-            hunts[id].append(hunt)
-    numbers = {line_id(line, number): number - 1 for number, line in enumerate(lines, 1)}
-    return {numbers[id]: names for id, names in hunts.items()}
-
-
-def chosen_hits(by_line: Mapping[int, Sequence[str]], spread: bool, chosen: random.Random) -> list[int]:
-    """Return numbers of lines that have 1,000 hits together; a line comes again where there are not enough."""
-    turns = _lines_by_hunt(by_line) if spread else [list(by_line)]
-    for turn in turns:
-        chosen.shuffle(turn)
-    picked: list[int] = []
-    left = HITS
-    for number in islice(chain.from_iterable(zip(*map(cycle, turns), strict=True)), 100 * HITS):
-        if len(by_line[number]) <= left:
-            picked.append(number)
-            left -= len(by_line[number])
-        if not left:
-            return picked
-    raise SystemExit(f"{left} of {HITS} hits cannot be made of the story")
-
-
-def _lines_by_hunt(by_line: Mapping[int, Sequence[str]]) -> list[list[int]]:
-    """Return the lines of each hunt that has any."""
-    lines: dict[str, list[int]] = defaultdict(list)
-    for number, hunts in by_line.items():
-        for hunt in hunts:
-            lines[hunt].append(number)
-    return list(lines.values())
 
 
 # the two sides
@@ -438,45 +233,14 @@ def _asked_of(process: subprocess.Popen[str], order: Mapping[str, Any] | None = 
 @contextmanager
 def elastalert(ground: Ground, python: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Hold a process with all rules loaded, its own indices made, for the length of a with statement."""
-    config = write_rules(ground, folder)
-    environment = {"PATH": os.defpath}  # of variables that it would put into rules, none
-    create = [str(python), "-m", "elastalert.create_index", "--config", str(config), "--recreate", "True"]
-    subprocess.run(create, check=True, env=environment, stdout=sys.stderr)
+    rules = [rule_of(each, alert=["__main__.Quiet"]) for each in ground.asked()]
+    config = write_rules(folder, ground.settings.siem.urls[0], rules, CONFIG)
+    create_indices(python, config)
     start = [str(python), "-c", THEIR_SIDE, str(config)]
-    with subprocess.Popen(start, stdin=-1, stdout=-1, text=True, env=environment) as process:
+    with subprocess.Popen(start, stdin=-1, stdout=-1, text=True, env=ENVIRONMENT) as process:
         if (told := _asked_of(process))["rules"] != len(ground.hunts):
             raise SystemExit(f"elastalert has loaded {told['rules']} rules of {len(ground.hunts)}")
         yield process
-
-
-def write_rules(ground: Ground, folder: Path) -> Path:
-    """Write a rule for each hunt and elastalert's configuration into the folder, and return that file."""
-    rules = folder / "rules"
-    rules.mkdir()
-    for each in ground.asked():
-        (rules / f"{each.hunt.name}.yaml").write_text(yaml.safe_dump(rule_of(each)), encoding="utf-8")
-    host, port = urlsplit(ground.settings.siem.urls[0]).netloc.split(":")
-    times = {"run_every": {"minutes": 1}, "buffer_time": {"hours": 1}}
-    config = {"rules_folder": str(rules), "es_host": host, "es_port": int(port), "writeback_index": WRITEBACK, **times}
-    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "max_query_size": 1000}), encoding="utf-8")
-    return folder / "config.yaml"
-
-
-def rule_of(each: Asked) -> dict[str, Any]:
-    """Return a hunt as a rule of elastalert."""
-    (question,) = each.questions
-    names = dict.fromkeys((*each.hunt.fields, *CONTEXT, question.source.time_field))
-    return {
-        "name": each.hunt.name,
-        "type": "any",
-        "index": question.source.pattern,
-        "filter": [question.compiled.query],
-        "timestamp_field": INGESTED,
-        "timestamp_type": "unix_ms",
-        "include": [question.stored(name) for name in names],
-        "realert": {"minutes": 0},
-        "alert": ["__main__.Quiet"],
-    }
 
 
 # measuring
@@ -589,10 +353,7 @@ def compare(url: str, args: argparse.Namespace) -> dict[str, Any]:
     python = elastalert_python(args.python)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in ("networks.yml", "resolvers.yml"):
-            shutil.copy(SHARED / "story" / file, folder)
-        (folder / "hunts.yml").write_text(f"siem: {{url: '{url}'}}\n", encoding="utf-8")
-        settings = load_settings(folder / "hunts.yml", {})
+        settings = settings_in(folder, url)
         with Siem.connect(settings.siem) as siem:
             ground = prepared(siem, settings, folder, args.events, args.window, args.spread)
             with elastalert(ground, python, folder) as process:
