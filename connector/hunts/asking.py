@@ -74,9 +74,15 @@ class Hit:
 
 def counts(siem: Siem, asking: Sequence[tuple[Question, Sequence[Json]]]) -> list[int | SiemError]:
     """Return how many events match each question with its filters, or why that is not known, in one round trip."""
+    return [number for number, _ in counted(siem, asking)]
+
+
+def counted(siem: Siem, asking: Sequence[tuple[Question, Sequence[Json]]]) -> list[tuple[int | SiemError, int]]:
+    """Return what `counts` does, and for how many milliseconds the engine was at each."""
     searches = [(question.where, {**COUNT, "query": question.query(*more)}) for question, more in asking]
     answers = siem.msearch(searches)
-    return [_count(answer, question) for answer, (question, _) in zip(answers, asking, strict=True)]
+    pairs = zip(answers, asking, strict=True)
+    return [(_count(answer, question), int(answer.get("took", 0))) for answer, (question, _) in pairs]
 
 
 def _count(answer: Json, question: Question) -> int | SiemError:

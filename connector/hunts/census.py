@@ -28,10 +28,11 @@ Filters = Callable[[Source], Sequence[Json]]
 class Census:
     """The events of one source: how many, the indices of each event type, and the text fields without a long value.
 
-    `indices` is None if they could not be counted by type.
+    `indices` is None if they could not be counted by type. `new` counts those that fit the further filter.
     """
 
     events: int
+    new: int
     indices: Mapping[str, Sequence[str]] | None
     short: frozenset[str]
 
@@ -46,13 +47,14 @@ class Census:
 Counted = Mapping[str, Census]  # by the pattern of the source
 
 
-def census(siem: Siem, mapped: Mapped, hunts: Sequence[Hunt], filters: Filters) -> Counted:
-    """Return what events each source has that fit its filters."""
-    return {source.pattern: _census(siem, source, fields, hunts, filters(source)) for source, fields in mapped}
+def census(siem: Siem, mapped: Mapped, hunts: Sequence[Hunt], filters: Filters, new: Json | None = None) -> Counted:
+    """Return what events each source has that fit its filters, and how many of them fit `new` as well."""
+    asking = [(source, _asking(source, fields, hunts, filters(source), new)) for source, fields in mapped]
+    return {source.pattern: _census(siem.search(source.pattern, body)) for source, body in asking}
 
 
-def _census(siem: Siem, source: Source, fields: Fields, hunts: Sequence[Hunt], filters: Sequence[Json]) -> Census:
-    """Return what events one source has."""
+def _asking(source: Source, fields: Fields, hunts: Sequence[Hunt], filters: Sequence[Json], new: Json | None) -> Json:
+    """Return the search that counts the events of a source."""
     texts = _texts(source, fields, hunts)
     kind = fields.exact(stored_name(EVENT_TYPE, source.dialect))
     aggs: dict[str, Json] = {}
@@ -61,12 +63,18 @@ def _census(siem: Siem, source: Source, fields: Fields, hunts: Sequence[Hunt], f
         aggs["indices"] = {"terms": {"field": "_index", "size": MOST_INDICES}, "aggs": types}
     if texts:
         aggs["long"] = {"filters": {"filters": {name: _too_long(name, fields) for name in texts}}}
-    query = {"bool": {"filter": list(filters)}}
-    answer = siem.search(source.pattern, {"size": 0, "track_total_hits": True, "query": query, "aggs": aggs})
+    if new:
+        aggs["new"] = {"filter": new}
+    return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": list(filters)}}, "aggs": aggs}
+
+
+def _census(answer: Json) -> Census:
+    """Return what events one source has."""
     found = answer.get("aggregations", {})
     long = found.get("long", {}).get("buckets", {})
-    short = frozenset(name for name in texts if name in long and not long[name]["doc_count"])
-    return Census(int(answer["hits"]["total"]["value"]), _indices(found.get("indices")), short)
+    short = frozenset(name for name, bucket in long.items() if not bucket["doc_count"])
+    new = found["new"]["doc_count"] if "new" in found else 0
+    return Census(int(answer["hits"]["total"]["value"]), new, _indices(found.get("indices")), short)
 
 
 def _indices(found: Any) -> Mapping[str, Sequence[str]] | None:

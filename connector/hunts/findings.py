@@ -1,7 +1,4 @@
-"""Findings: one document for each hunt and group of values, and how a pass's window adds to it.
-
-    settled   what windows before the last one added up to; nothing changes it any more, `upto` is where they end
-    windows   what each later window adds, by its start; doing a window again replaces its own part
+"""Findings: one document for each hunt and group of values, and what each window adds to it (`parts.py`).
 
 Promises: a window counts once however often it is done; the status and whatever else others write on a finding stays;
 of its events the oldest and the newest are kept, and `events_not_kept` counts the others. Will not: forget that a
@@ -19,6 +16,7 @@ from typing import Any
 
 from connector.hunts.asking import CONTEXT, Key
 from connector.hunts.hunt import Hunt
+from connector.hunts.parts import Turn, every_part, with_part
 from connector.hunts.tally import Tally, instant, kept_references, kept_values
 from connector.siem.client import Siem
 from connector.siem.many import Written, change_many
@@ -42,34 +40,27 @@ class Addition:
         return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
 
 
-def finding(old: Json | None, addition: Addition, start: int, now: datetime) -> Json | None:
-    """Return the finding with what the window that begins at `start` adds; None if it has that already.
-
-    Every earlier window is settled by now. A window that is settled adds nothing: whoever does it again comes late.
-    """
-    old = old or {}
-    settled: Json = old.get("settled", {"count": 0, "first": None, "last": None, "upto": start})
-    if settled["upto"] > start:
+def finding(old: Json | None, addition: Addition, turn: Turn, now: datetime) -> Json | None:
+    """Return the finding with what a window has; None if it has that already or the window comes too late."""
+    old, tally = old or {}, addition.tally
+    own = {"count": tally.count, "first": instant(tally.first), "last": instant(tally.last)}
+    kept = with_part(old, turn, own, _sum)
+    if kept is None:
         return None
-    parts: Json = old.get("windows", {})
-    past = [part for begun, part in parts.items() if int(begun) < start]
-    own = {"count": addition.tally.count, "first": instant(addition.tally.first), "last": instant(addition.tally.last)}
-    settled = {**_sum([settled, *past]), "upto": start}
-    whole = _sum([settled, own])
-    events = kept_references([*old.get("events", []), *addition.tally.references])
+    whole = _sum(every_part(kept))
+    events = kept_references([*old.get("events", []), *tally.references])
     new = {
         **old,
         "hunt": _hunt(addition.hunt),
         "group_by": list(addition.hunt.group_by),
-        "group": addition.tally.group,
+        "group": tally.group,
         **whole,
         "status": old.get("status", OPEN),
         "made": old.get("made", instant(now)),
-        **_values(old, addition.tally),
+        **_values(old, tally),
         "events": events,
-        "events_not_kept": whole["count"] - len(events),
-        "settled": settled,
-        "windows": {str(start): own},
+        "events_not_kept": max(0, whole["count"] - len(events)),
+        **kept,
     }
     return None if new == old else {**new, "updated": instant(now)}
 
@@ -106,10 +97,30 @@ def _values(old: Json, tally: Tally) -> Json:
     return {"values": values, "cut": sorted(cut), **sides, "terms": terms}
 
 
-def write(siem: Siem, index: str, additions: Sequence[Addition], start: int, now: datetime) -> Written:
-    """Add what the window that begins at `start` has to its findings; return how many are new and changed.
+def write(siem: Siem, index: str, additions: Sequence[Addition], turn: Turn, now: datetime) -> Written:
+    """Add what a window has to its findings; return how many are new and changed.
 
     SiemError if a finding cannot be written; what is written then stays, and doing the window again completes it.
     """
     by_id = {addition.id: addition for addition in additions}
-    return change_many(siem, index, list(by_id), lambda id, old: finding(old, by_id[id], start, now))
+    return change_many(siem, index, list(by_id), lambda id, old: finding(old, by_id[id], turn, now))
+
+
+def clear(siem: Siem, index: str, hunt: Hunt, turn: Turn, kept: Iterable[str], now: datetime) -> None:
+    """Take a window's part out of those findings of a hunt that have one and are not among the `kept` ids.
+
+    A hunt that needs more than an event may find otherwise when the window is done again and more events are there.
+    """
+    siem.call("POST", f"/{index}/_refresh")
+    body = {"query": {"term": {"hunt.id": hunt.id}}, "_source": ["windows"]}
+    there = {hit["_id"]: hit["_source"].get("windows", {}) for hit in siem.scan(index, body)}
+    ids = [id for id in there.keys() - set(kept) if any(turn.start <= int(at) < turn.end for at in there[id])]
+    change_many(siem, index, ids, lambda _, old: _without(old, turn, now))
+
+
+def _without(old: Json | None, turn: Turn, now: datetime) -> Json | None:
+    """Return a finding without the part of a window; None if it has none or the window comes too late."""
+    kept = with_part(old, turn, None, _sum) if old else None
+    if old is None or kept is None or kept["windows"] == old.get("windows"):
+        return None
+    return {**old, **kept, **_sum(every_part(kept)), "updated": instant(now)}

@@ -1,37 +1,42 @@
-"""A pass: every hunt over the events first written since the last pass, once.
+"""A pass: hunts over events that nobody has looked at yet, in one slot of time, once.
 
-    1. take the window (watermark, now - lag], or the one that a pass before this did not finish
-    2. count for all hunts in one round trip, page those that match, write what the window adds to findings
-    3. write the ledger entry
-    4. move the watermark
+    1. the watermark moves to now - lag; everybody has the time since then to look at (`watermark.py`)
+    2. of that and what is still missing from before, the newest or the oldest slot is taken, and who is due in it
+    3. the events are counted, then all hunts in one round trip; those that match are paged, and what each window adds
+       to findings is written
+    4. what is done is no longer missing
 
 Promises: killed anywhere and done again, the end is the same; of two passes at the same time one stops, or both write
-the same. A hunt that fails keeps its own place and has its window again at the next pass; the others go on. A hunt
-that is new begins at the watermark: `run.py` looks at the past. Will not: keep a schedule, or see an event of an
-earlier window that the engine made visible only later.
+the same. A hunt that fails keeps what it has to look at; the others go on. A hunt that is new begins at the watermark:
+`run.py` looks at the past, `audit.replay` has passes do so. Will not: wait for anything.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import NotThere, Refused, SiemError
-from connector.hunts.asking import FATAL, Progress, Window, counts, total
+from connector.hunts.asking import FATAL, Progress, Window, counted, total
 from connector.hunts.census import census, narrowed
-from connector.hunts.findings import Addition, write
+from connector.hunts.findings import Addition, clear, write
 from connector.hunts.hunt import Hunt
+from connector.hunts.ledger import Ledger
 from connector.hunts.mapped import INGESTED, Mapped
 from connector.hunts.members import Place, of_window
+from connector.hunts.needs import every_event
+from connector.hunts.parts import Turn
 from connector.hunts.questions import Asked, Json, Known
 from connector.hunts.tally import instant, tallied, told
-from connector.hunts.watermark import State, move, read_state, take
+from connector.hunts.todo import Todo, chosen, due, skipping, waits
+from connector.hunts.watermark import CENSUS, State, Taken, move, read_state, take
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
 LAG = timedelta(seconds=60)
+KEEP = timedelta(hours=24)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,17 +45,19 @@ class HuntPass:
     """What one hunt found in its window: events that match, those that count in findings, and those findings.
 
     `trouble` says why it may have found nothing: fields that are not there, lists that are empty, only learning yet.
-    `error` says why it failed.
+    `error` says why it failed. `took_ms` is what the engine and we worked on it.
     """
 
     id: str
     name: str
     severity: str
     start: datetime
+    end: datetime
     matching: int = 0
     hits: int = 0
     findings: int = 0
     new: int = 0
+    took_ms: int = 0
     trouble: str = ""
     error: str | None = None
 
@@ -59,14 +66,17 @@ class HuntPass:
 class Pass:
     """The result of a pass over (start, end]; `events` are all events of that window, whatever hunts say of them.
 
-    `redone` says that a pass before this did not finish the window. Without an enriched event there is no window.
+    `redone` says that a pass before this was cut off. `left_ms` is what is still to be looked at, by hunts that are due
+    now: another pass does more of it. Without an enriched event there is no window.
     """
 
     start: datetime | None = None
     end: datetime | None = None
+    watermark: datetime | None = None
     redone: bool = False
     events: int = 0
     took_ms: int = 0
+    left_ms: int = 0
     hunts: tuple[HuntPass, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -80,13 +90,19 @@ class Pass:
 class Order:
     """What a pass is to do: hunts, up to how long ago, and for the very first one since how long ago (None: ever).
 
-    `broken` says that files of hunts are broken, so that a hunt that is not here may be in one.
+    `broken` says that files of hunts are broken, so that a hunt that is not here may be in one. `newest` takes the
+    newest slot with anything to do in place of the oldest. `scheduled` leaves out hunts whose schedule does not ask for
+    them yet. `leave` are ids of hunts that another pass is for. `keep` is how long a window can be done again.
     """
 
     hunts: Sequence[Hunt]
     lag: timedelta = LAG
     since: timedelta | None = None
     broken: bool = False
+    newest: bool = False
+    scheduled: bool = False
+    leave: frozenset[str] = frozenset()
+    keep: timedelta = KEEP
 
 
 def run_pass(
@@ -98,10 +114,10 @@ def run_pass(
     *,
     known: Known | None = None,
 ) -> Pass:
-    """Return what the next window has; `clock` gives the time in UTC, `known` is what is kept from pass to pass.
+    """Return what the next slot has; `clock` gives the time in UTC, `known` is what is kept from pass to pass.
 
     Conflict if another pass is at work, Refused if `since` comes too late, NotThere if our own indices are not
-    installed, other SiemErrors if the engine fails altogether: the window is then taken up by the next pass.
+    installed, other SiemErrors if the engine fails altogether: what was begun is then done again by the next pass.
     """
     _check_installed(siem, settings)
     began, index = clock(), settings.state("state")
@@ -114,17 +130,22 @@ def run_pass(
     state, stored = found or (_first(siem, settings, order.since, began), None)
     if state is None:
         return Pass(notes=notes)
-    end = _milliseconds(began - order.lag)
-    if state.plan is None and end <= state.watermark:
-        return Pass(_moment(state.watermark), _moment(state.watermark), notes=notes)
-    mine = take(siem, index, (state, stored), end, began)
-    window = mine.window
-    desk = _Desk(Place(siem, settings.state("seen")), settings.state("findings"), progress)
+    grown = state.until(_milliseconds(began - order.lag), [hunt.id for hunt in order.hunts], order.broken)
+    grown, todo = _todo(siem, settings, order, grown, began)
+    if not todo:
+        at = _moment(grown.watermark)
+        return Pass(at, at, at, notes=notes)
+    mine = take(siem, index, grown, stored, began)
+    desk = _Desk(Place(siem, settings.state("seen")), settings.state("findings"), progress, mine.state, order.keep)
     known.learn(siem, settings, order.hunts)  # again: what the window has may have come with a new mapping
-    result = _pass(desk, known, [mine.state.window(hunt, window.end) for hunt in order.hunts], window)
-    result = replace(result, redone=state.plan is not None, notes=notes)
-    _enter(siem, settings, result, window, began)
-    then = mine.state.after(window.end, [h.id for h in result.failed], [h.id for h in order.hunts], order.broken)
+    result = _pass(replace(desk, redone=bool(state.token)), known, todo)
+    ledger = Ledger(siem, settings.state("runs"))
+    if todo.census:
+        ledger.count(desk.turn(CENSUS, todo.census), result.events)
+    then = _after(mine, todo, result, began)
+    left = _left(order, then, began)
+    result = replace(result, redone=bool(state.token), notes=notes, left_ms=left, watermark=_moment(then.watermark))
+    ledger.enter(todo.kind, todo.census or todo.whole, _entry(result, began))
     move(siem, index, mine, then, clock())
     return result
 
@@ -148,27 +169,73 @@ def _not_enriched(sources: Mapped) -> Iterator[str]:
 def _first(siem: Siem, settings: Settings, since: timedelta | None, now: datetime) -> State | None:
     """Return the state before the first pass: just before the oldest event; None if there is none."""
     if since:
-        return State(_milliseconds(now - since))
-    oldest = {"size": 0, "aggs": {"oldest": {"min": {"field": INGESTED}}}}
-    value = siem.search(settings.events, oldest).get("aggregations", {}).get("oldest", {}).get("value")
-    return None if value is None else State(int(value) - 1)
+        at = _milliseconds(now - since)
+        return State(at, at)
+    oldest = _oldest(siem, settings, {"match_all": {}})
+    return None if oldest is None else State(oldest - 1, oldest - 1)
 
 
-def _pass(desk: _Desk, known: Known, windows: Sequence[Window], whole: Window) -> Pass:
-    """Return what the hunts have, each in its window, their findings written; `whole` is the window of the pass."""
+def _oldest(siem: Siem, settings: Settings, query: Json) -> int | None:
+    """Return when the first of the events came that match a query, None if none does."""
+    body = {"size": 0, "query": query, "aggs": {"oldest": {"min": {"field": INGESTED}}}}
+    value = siem.search(settings.events, body).get("aggregations", {}).get("oldest", {}).get("value")
+    return None if value is None else int(value)
+
+
+def _todo(siem: Siem, settings: Settings, order: Order, state: State, now: datetime) -> tuple[State, Todo]:
+    """Return what is to be done now, and the state without long stretches in which no event came."""
+    able = _able(order, state, now)
+    if not order.newest and (gap := skipping(state, able)):
+        oldest = _oldest(siem, settings, Window(*gap).filter)
+        state = state.less({id: [(gap[0], gap[1] if oldest is None else oldest - 1)] for id in state.missing}, {})
+    return state, chosen(state, able, newest=order.newest)
+
+
+def _able(order: Order, state: State, now: datetime) -> list[Hunt]:
+    """Return the hunts that are due."""
+    there = [hunt for hunt in order.hunts if hunt.id not in order.leave]
+    return [hunt for hunt in there if not order.scheduled or due(hunt, state, order.lag, now)]
+
+
+def _left(order: Order, state: State, now: datetime) -> int:
+    """Return how much is left to do, in milliseconds: the longest that a hunt has, of those that are due."""
+    return max((waits(state, id) for id in (CENSUS, *(hunt.id for hunt in _able(order, state, now)))), default=0)
+
+
+def _after(mine: Taken, todo: Todo, result: Pass, began: datetime) -> State:
+    """Return the state when a pass is done: hunts that failed have their windows still to look at."""
+    failed = {hunt.id for hunt in result.failed}
+    gone = {hunt.id: [(window.start, window.end)] for hunt, window in todo.windows if hunt.id not in failed}
+    if todo.census:
+        gone[CENSUS] = [(todo.census.start, todo.census.end)]
+    return mine.state.less(gone, {hunt.id: _last(hunt, began) for hunt in result.hunts})
+
+
+def _last(hunt: HuntPass, began: datetime) -> Json:
+    """Return what the state says of a hunt that was asked, for people."""
+    said = {
+        name: getattr(hunt, name) for name in ("matching", "hits", "findings", "new", "took_ms", "trouble", "error")
+    }
+    return {"at": instant(began), **{name: value for name, value in said.items() if value}}
+
+
+def _pass(desk: _Desk, known: Known, todo: Todo) -> Pass:
+    """Return what the hunts have, each in its window, their findings written."""
     started = time.monotonic()
-    siem = desk.place.siem
-    there = census(siem, known.mapped, [each.hunt for each in known.asked], lambda _: [whole.filter])
-    own = list(zip(known.asked, windows, strict=True))
-    narrow = [narrowed(each, there, known) if window == whole else each for each, window in own]
-    asking = [(q, [window.filter]) for each, window in zip(narrow, windows, strict=True) for q in each.questions]
-    counted = iter(counts(siem, asking))
-    numbers = [[next(counted) for _ in each.questions] for each in narrow]
-    done = tuple(map(desk.hunt_pass, known.asked, narrow, windows, numbers))
+    siem, whole = desk.place.siem, todo.whole
+    by_id = {each.hunt.id: each for each in known.asked}
+    own = [(by_id[hunt.id], window) for hunt, window in todo.windows]
+    new = todo.census.filter if todo.census else None
+    there = census(siem, known.mapped, [each.hunt for each, _ in own], lambda _: [whole.filter], new)
+    narrow = [narrowed(each, there, known) for each, _ in own]
+    asking = [(q, [window.filter]) for each, (_, window) in zip(narrow, own, strict=True) for q in each.questions]
+    answers = iter(counted(siem, asking))
+    numbers = [[next(answers) for _ in each.questions] for each in narrow]
+    done = tuple(desk.hunt_pass(*each, less, found) for each, less, found in zip(own, narrow, numbers, strict=True))
     if any(hunt.findings for hunt in done):
         siem.call("POST", f"/{desk.findings}/_refresh")
     took = round((time.monotonic() - started) * 1000)
-    events = sum(each.events for each in there.values())
+    events = sum(each.new if todo.census else each.events for each in there.values())
     return Pass(_moment(whole.start), _moment(whole.end), events=events, took_ms=took, hunts=done)
 
 
@@ -179,36 +246,58 @@ class _Desk:
     place: Place
     findings: str
     progress: Progress
+    state: State
+    keep: timedelta
+    redone: bool = False
 
-    def hunt_pass(self, asked: Asked, narrow: Asked, window: Window, numbers: Sequence[int | SiemError]) -> HuntPass:
+    def turn(self, id: str, window: Window) -> Turn:
+        """Return what writing the part of a hunt's window needs to know."""
+        old = self.state.watermark - self.keep // timedelta(milliseconds=1)
+        return Turn(window.start, window.end, self.state.done_until(id), old)
+
+    def hunt_pass(
+        self, asked: Asked, window: Window, narrow: Asked, numbers: Sequence[tuple[int | SiemError, int]]
+    ) -> HuntPass:
         """Return what one hunt has in its window, its findings written, given how many events match.
 
         `narrow` is the hunt where the window's events are.
         """
-        hunt, matching = asked.hunt, total(numbers)
-        result = HuntPass(hunt.id, hunt.name, hunt.severity, _moment(window.start), trouble=asked.trouble)
+        started = time.monotonic()
+        hunt, matching = asked.hunt, total(number for number, _ in numbers)
+        times = (_moment(window.start), _moment(window.end))
+        took = max((took for _, took in numbers), default=0)
+        result = HuntPass(hunt.id, hunt.name, hunt.severity, *times, took_ms=took, trouble=asked.trouble)
         if isinstance(matching, SiemError):
             return replace(result, error=str(matching))
-        if not matching:
-            return result
+        result = replace(result, matching=matching)
         try:
-            counting = of_window(self.place, asked, narrow, window, numbers)
-            found = tallied(hunt, told(counting.events, hunt.name, matching, self.progress))
-            additions = [Addition(hunt, key, group) for key, group in found.groups.items()]
-            written = write(self.place.siem, self.findings, additions, window.start, datetime.now(UTC))
+            result = self._found(result, asked, narrow, window, [number for number, _ in numbers])
         except FATAL:
             raise
         except SiemError as error:
-            return replace(result, matching=matching, error=str(error))
-        result = replace(result, matching=matching, hits=found.hits, findings=len(additions), new=written.new)
-        return replace(result, trouble=counting.note or result.trouble)
+            result = replace(result, error=str(error))
+        return replace(result, took_ms=took + round((time.monotonic() - started) * 1000))
+
+    def _found(
+        self, result: HuntPass, asked: Asked, narrow: Asked, window: Window, numbers: Sequence[int | SiemError]
+    ) -> HuntPass:
+        """Return the result with the findings that the window adds to, written."""
+        hunt, siem, turn = asked.hunt, self.place.siem, self.turn(asked.hunt.id, window)
+        note, additions, written = "", [], 0
+        if result.matching:
+            counting = of_window(self.place, asked, narrow, window, numbers)
+            found = tallied(hunt, told(counting.events, hunt.name, result.matching, self.progress))
+            additions = [Addition(hunt, key, group) for key, group in found.groups.items()]
+            written = write(siem, self.findings, additions, turn, datetime.now(UTC)).new
+            note, result = counting.note, replace(result, hits=found.hits)
+        if not every_event(hunt.needs) and (self.redone or self.state.is_again(hunt.id, (window.start, window.end))):
+            clear(siem, self.findings, hunt, turn, [addition.id for addition in additions], datetime.now(UTC))
+        return replace(result, findings=len(additions), new=written, trouble=note or result.trouble)
 
 
-def _enter(siem: Siem, settings: Settings, result: Pass, window: Window, began: datetime) -> None:
-    """Write the ledger entry of a window; doing the window again writes it again."""
-    entry: Json = {
-        "from": window.start,
-        "to": window.end,
+def _entry(result: Pass, began: datetime) -> Mapping[str, object]:
+    """Return the ledger entry of a pass; doing the window again writes it again."""
+    return {
         "started": instant(began),
         "took_ms": result.took_ms,
         "events": result.events,
@@ -217,7 +306,6 @@ def _enter(siem: Siem, settings: Settings, result: Pass, window: Window, began: 
         "findings": sum(hunt.findings for hunt in result.hunts),
         "errors": [{"hunt": hunt.name, "error": hunt.error} for hunt in result.failed],
     }
-    siem.call("PUT", f"/{settings.state('runs')}/_doc/pass-{window.start}-{window.end}", entry)
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -1,7 +1,13 @@
 """How far passes are, in one document of our state index, changed by compare-and-set only.
 
-Promises: a window is written down before it is begun and is the same when it is taken up again; the watermark moves
-only from a window that is done, and only for whoever has it. Will not: run a hunt. Times are epoch milliseconds.
+    watermark   up to where passes have come
+    missing     what each hunt has still to look at before that, by its id; and under CENSUS what is still to be counted
+    again       what of that has been looked at before
+    last        what each hunt had when it was last asked, for people
+
+Promises: a stretch is missing from the moment the watermark passes it until the hunt has done it, so that whatever is
+cut off is done again, and a hunt that fails, waits for its schedule or was switched off by a broken file loses nothing.
+Will not: run a hunt. Times are epoch milliseconds.
 """
 
 from __future__ import annotations
@@ -13,52 +19,82 @@ from datetime import datetime
 from typing import Any
 
 from connector.errors import Conflict
-from connector.hunts.asking import Window
-from connector.hunts.hunt import Hunt
+from connector.hunts.intervals import Stretch, Stretches, joined, without
 from connector.hunts.questions import Json
 from connector.hunts.tally import instant
 from connector.siem.client import Siem, Stored
 
 DOCUMENT = "pass"  # its id, and its kind
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A window that is being done; `token` is of whoever has it in hand."""
-
-    window: Window
-    token: str
+CENSUS = ""  # in place of a hunt's id: the events themselves, counted for the audit
 
 
 @dataclass(frozen=True)
 class State:
-    """The watermark, the window in hand, and where the next window of each hunt that is behind begins, by its id.
-
-    `hunts` are the ids of the hunts of the last pass.
-    """
+    """How far passes are; `since` is where they began, `token` is of the pass at work, if one is or was cut off."""
 
     watermark: int
-    plan: Plan | None = None
-    behind: Mapping[str, int] = field(default_factory=dict)
+    since: int
+    missing: Mapping[str, Stretches] = field(default_factory=dict)
+    again: Mapping[str, Stretches] = field(default_factory=dict)
     hunts: tuple[str, ...] = ()
+    last: Mapping[str, Json] = field(default_factory=dict)
+    token: str = ""
 
-    def window(self, hunt: Hunt, end: int) -> Window:
-        """Return the window of a hunt: since the watermark, or since the hunt's own last good one."""
-        return Window(self.behind.get(hunt.id, self.watermark), end)
+    def of(self, id: str) -> Stretches:
+        """Return what a hunt has still to look at, in order."""
+        return self.missing.get(id, ())
 
-    def after(self, end: int, failed: Iterable[str], known: Iterable[str], broken: bool) -> State:
-        """Return the state when the window is done: hunts that failed stay where they were.
+    def done_until(self, id: str) -> int:
+        """Return the moment before which a hunt has nothing to look at."""
+        return self.of(id)[0][0] if self.of(id) else self.watermark
 
-        So do hunts of an earlier pass that are not among the known ones while some file of hunts is broken: it may be
-        theirs. If none is, they were deleted and are forgotten.
+    def until(self, end: int, known: Iterable[str], broken: bool) -> State:
+        """Return the state when the watermark moves on to `end`: everybody has that to look at.
+
+        Hunts of before that are not among the known ones were deleted and are forgotten; while some file of hunts is
+        broken it may be theirs, and they are kept. A hunt that is new begins at the watermark.
         """
-        ids = tuple(known)
-        absent = tuple(id for id in dict.fromkeys((*self.hunts, *self.behind)) if id not in ids) if broken else ()
-        behind = {id: self.behind.get(id, self.watermark) for id in (*failed, *absent)}
-        return State(end, None, behind, (*ids, *absent))
+        ids = list(dict.fromkeys(known))
+        ids += [id for id in self.hunts if broken and id not in ids]
+        fresh: Stretches = ((self.watermark, end),) if end > self.watermark else ()
+        everybody = (CENSUS, *ids)
+        missing = _some({id: joined((*self.of(id), *fresh)) for id in everybody})
+        again = {id: self.again[id] for id in everybody if id in self.again}
+        last = {id: self.last[id] for id in ids if id in self.last}
+        return State(max(end, self.watermark), self.since, missing, again, tuple(ids), last, self.token)
+
+    def with_again(self, ids: Iterable[str], stretch: Stretch) -> State:
+        """Return the state when these hunts have a stretch to look at again."""
+        ids = list(ids)
+        more = [
+            {**old, **{id: joined((*old.get(id, ()), stretch)) for id in ids}} for old in (self.missing, self.again)
+        ]
+        return replace(self, missing=more[0], again=more[1])
+
+    def is_again(self, id: str, stretch: Stretch) -> bool:
+        """Return whether a hunt has looked at some of a stretch before."""
+        return any(start < stretch[1] and stretch[0] < end for start, end in self.again.get(id, ()))
+
+    def less(self, gone: Mapping[str, Iterable[Stretch]], last: Mapping[str, Json]) -> State:
+        """Return the state when stretches are done, and what the hunts had."""
+        left = [
+            _some({id: without(old, gone.get(id, ())) for id, old in stretches.items()})
+            for stretches in (self.missing, self.again)
+        ]
+        return replace(self, missing=left[0], again=left[1], last={**self.last, **last})
 
 
-Found = tuple[State, Stored | None]  # how far passes are, and the document that says so, if there is one
+def _some(stretches: Mapping[str, Stretches]) -> dict[str, Stretches]:
+    """Return the stretches of those who have any."""
+    return {id: found for id, found in stretches.items() if found}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Passes in hand: how far they are, and the document that says so."""
+
+    state: State
+    stored: Stored
 
 
 def read_state(siem: Siem, index: str) -> tuple[State, Stored] | None:
@@ -67,34 +103,24 @@ def read_state(siem: Siem, index: str) -> tuple[State, Stored] | None:
     return (_state(stored.source), stored) if stored else None
 
 
-@dataclass(frozen=True)
-class Taken:
-    """A window in hand: how far passes are, the window, and the document that says so."""
-
-    state: State
-    window: Window
-    stored: Stored
-
-
-def take(siem: Siem, index: str, found: Found, end: int, now: datetime) -> Taken:
-    """Return a window taken in hand: the one that was not finished, or a new one up to `end`.
-
-    Conflict if another pass has taken it first.
-    """
-    state, stored = found
-    window = state.plan.window if state.plan else Window(state.watermark, end)
-    mine = replace(state, plan=Plan(window, secrets.token_hex(8)))
+def take(siem: Siem, index: str, state: State, stored: Stored | None, now: datetime) -> Taken:
+    """Return passes taken in hand in this state; Conflict if another pass has taken them first."""
+    mine = replace(state, token=secrets.token_hex(8))
     try:
-        written = siem.put(index, DOCUMENT, _source(mine, now), stored)
+        return Taken(mine, siem.put(index, DOCUMENT, _source(mine, now), stored))
     except Conflict as error:
         raise Conflict("another pass has just begun: this one stops and has changed nothing") from error
-    return Taken(mine, window, written)
+
+
+def write_state(siem: Siem, index: str, state: State, stored: Stored, now: datetime) -> None:
+    """Write another state in place of the one that was read; Conflict if a pass has changed it meanwhile."""
+    siem.put(index, DOCUMENT, _source(state, now), stored)
 
 
 def move(siem: Siem, index: str, mine: Taken, then: State, now: datetime) -> None:
-    """Move on from the window in hand; Conflict if another pass has taken it up meanwhile."""
+    """Write what is done; Conflict if another pass has taken over meanwhile."""
     try:
-        siem.put(index, DOCUMENT, _source(then, now), mine.stored)
+        siem.put(index, DOCUMENT, _source(replace(then, token=""), now), mine.stored)
     except Conflict as error:
         raise Conflict(
             "another pass has taken up the same window while this one did it: both write the same findings, and the "
@@ -105,12 +131,30 @@ def move(siem: Siem, index: str, mine: Taken, then: State, now: datetime) -> Non
 def _state(source: Json) -> State:
     """Return the state that a document says."""
     value: Mapping[str, Any] = source["value"]
-    plan = value["plan"] and Plan(Window(value["plan"]["start"], value["plan"]["end"]), value["plan"]["token"])
-    return State(source["watermark"], plan, value["behind"], tuple(value["hunts"]))
+    return State(
+        watermark=source["watermark"],
+        since=value["since"],
+        missing=_read(value["missing"]),
+        again=_read(value["again"]),
+        hunts=tuple(value["hunts"]),
+        last=value["last"],
+        token=value["token"],
+    )
+
+
+def _read(found: Mapping[str, Iterable[Iterable[int]]]) -> dict[str, Stretches]:
+    """Return stretches as a document has them."""
+    return {id: tuple((start, end) for start, end in stretches) for id, stretches in found.items()}
 
 
 def _source(state: State, now: datetime) -> Json:
     """Return the document for a state."""
-    plan = state.plan and {"start": state.plan.window.start, "end": state.plan.window.end, "token": state.plan.token}
-    value = {"plan": plan, "behind": dict(state.behind), "hunts": list(state.hunts)}
+    value = {
+        "since": state.since,
+        "missing": state.missing,
+        "again": state.again,
+        "hunts": list(state.hunts),
+        "last": dict(state.last),
+        "token": state.token,
+    }
     return {"kind": DOCUMENT, "watermark": state.watermark, "updated": instant(now), "value": value}

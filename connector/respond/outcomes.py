@@ -20,6 +20,7 @@ from connector.errors import Refused, SiemError, Unreachable
 from connector.hunts.asking import Progress
 from connector.hunts.hunt import Hunt, Outcome
 from connector.hunts.passes import Order, Pass, run_pass
+from connector.hunts.questions import Known
 from connector.hunts.tally import instant
 from connector.respond.declaration import Verdict
 from connector.respond.declare import declare
@@ -69,16 +70,15 @@ class Passes:
 def pass_and_outcomes(
     siem: Siem, settings: Settings, order: Order, clock: Callable[[], datetime], progress: Progress
 ) -> Passes:
-    """Return the next pass with what outcomes did after it; after one that was begun before, the one that follows too.
+    """Return passes until nothing is left to look at, with what outcomes did after each; a hunt that fails is left.
 
     Raises what `run_pass` does.
     """
-    passes: list[Pass] = []
-    outcomes: list[HuntOutcome] = []
-    while not passes or passes[-1].redone:
-        passes.append(run_pass(siem, settings, order, clock, progress))
+    known, passes, outcomes = Known(), list[Pass](), list[HuntOutcome]()
+    while not passes or passes[-1].left_ms:
+        passes.append(run_pass(siem, settings, order, clock, progress, known=known))
         outcomes += due_outcomes(siem, settings, order.hunts, clock())
-        order = replace(order, since=None)
+        order = replace(order, since=None, leave=order.leave | {hunt.id for hunt in passes[-1].failed})
     return Passes(tuple(passes), tuple(outcomes))
 
 

@@ -41,6 +41,10 @@ STATE_MAPPINGS: dict[str, dict[str, Any]] = {
         "events_not_kept": LONG,
     },
     "runs": {
+        "kind": KEYWORD,
+        "pass": KEYWORD,
+        "settled": STORED,
+        "windows": STORED,
         "from": DATE,
         "to": DATE,
         "started": DATE,

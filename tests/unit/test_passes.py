@@ -2,24 +2,29 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.hunts.asking import Hit, Window
+from connector.hunts.asking import Hit
 from connector.hunts.bursts import newly_taking_part
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.findings import Addition, finding
-from connector.hunts.needs import Count, Distinct, Sum
+from connector.hunts.intervals import SLOT, joined, pieces, without
+from connector.hunts.needs import Count, Distinct, FirstSeen, Sum
+from connector.hunts.parts import Turn
 from connector.hunts.spans import taking_part
 from connector.hunts.tally import NEWEST, OLDEST, VALUES, tallied
-from connector.hunts.watermark import State
+from connector.hunts.todo import chosen, due
+from connector.hunts.watermark import CENSUS, State
 from connector.settings.model import Settings
 
 NOW = datetime(2026, 11, 3, tzinfo=UTC)
 DAY = datetime(2026, 11, 2, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HUNT = load_catalogue(Settings()).named("public-dns-queries")
 KEY = ("10.10.10.17", "8.8.8.8")
 
@@ -30,10 +35,11 @@ def hit(number: int, ingested: int = 1, **values: str) -> Hit:
     return Hit("events", f"{number:06d}", time, ingested, (KEY,), {"hostname_info.host": f"host{number:06d}", **values})
 
 
-def added(old: dict | None, start: int, *hits: Hit) -> dict | None:
-    """Return the finding after a window that begins at `start` and has these events."""
+def added(old: dict | None, start: int, *hits: Hit, end: int | None = None, old_until: int = 0) -> dict | None:
+    """Return the finding after a window from `start` (100 long, if no end is given) has these events."""
     groups = tallied(HUNT, [(each, each.keys) for each in hits]).groups
-    return finding(old, Addition(HUNT, KEY, groups[KEY]), start, NOW)
+    turn = Turn(start, start + 100 if end is None else end, start, old_until)
+    return finding(old, Addition(HUNT, KEY, groups[KEY]), turn, NOW)
 
 
 def test_a_window_done_again_adds_nothing_and_one_with_more_events_replaces_its_part() -> None:
@@ -46,12 +52,29 @@ def test_a_window_done_again_adds_nothing_and_one_with_more_events_replaces_its_
     assert (more["count"], more["last"], len(more["events"])) == (3, "2026-11-02T00:00:03.000Z", 3)
 
 
-def test_later_windows_settle_earlier_ones_and_a_latecomer_changes_nothing() -> None:
-    once = added(None, 100, hit(5))
-    twice = added(once, 200, hit(7), hit(8))
-    assert twice is not None
-    assert (twice["count"], twice["first"], list(twice["windows"])) == (3, "2026-11-02T00:00:05.000Z", ["200"])
-    assert added(twice, 100, hit(5), hit(6)) is None
+def test_windows_of_a_slot_become_one_that_is_replaced_as_a_whole() -> None:
+    found = added(added(added(None, 100, hit(1)), 200, hit(2)), SLOT, hit(3), hit(4))
+    assert found is not None
+    assert {start: part["count"] for start, part in found["windows"].items()} == {"100": 2, str(SLOT): 2}
+    again = added(found, 0, hit(1), hit(2), hit(5), end=SLOT)
+    assert again is not None
+    assert again["count"] == 5
+
+
+def test_a_latecomer_changes_nothing_where_another_has_come_further() -> None:
+    further = added(None, 100, hit(1), hit(2), end=300)
+    assert added(further, 100, hit(1), end=200) is None
+    assert added(further, 200, hit(2), end=300) is None
+
+
+def test_what_is_old_is_settled_and_never_counted_again_but_what_came_before_it_may_be_added() -> None:
+    found = added(added(None, SLOT, hit(1)), 3 * SLOT, hit(7), hit(8), old_until=2 * SLOT)
+    assert found is not None
+    assert (found["count"], found["settled"]["count"], list(found["windows"])) == (3, 1, [str(3 * SLOT)])
+    assert added(found, SLOT, hit(1), hit(2)) is None
+    before = added(found, 0, hit(0), end=SLOT)
+    assert before is not None
+    assert before["count"] == 4
 
 
 def test_what_others_wrote_on_a_finding_stays() -> None:
@@ -74,19 +97,32 @@ def test_a_finding_of_many_events_keeps_the_oldest_and_newest_and_counts_the_oth
     assert found["cut"] == ["hostname_info.host"]
 
 
-@given(st.lists(st.integers(0, 400), min_size=1, max_size=400, unique=True), st.data())
-def test_a_finding_is_the_same_however_its_events_come(numbers: list[int], data: st.DataObject) -> None:
-    events = [hit(number) for number in numbers]
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=4)))
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=200, unique=True), st.data())
+def test_a_finding_is_the_same_in_whatever_windows_order_and_repetition_its_events_come(
+    numbers: list[int], data: st.DataObject
+) -> None:
+    """Windows of a few slots, done as often as passes are killed, in any order, some again as a whole slot."""
+    came = {number: data.draw(st.integers(1, 4 * SLOT)) for number in numbers}
+    cuts = {*(SLOT * n for n in range(5)), *data.draw(st.sets(st.integers(0, 4 * SLOT), max_size=8))}
+    windows = data.draw(st.permutations(list(itertools.pairwise(sorted(cuts)))))
+    slots = [(SLOT * n, SLOT * (n + 1)) for n in range(4)]
+    todo = [(w, data.draw(st.integers(1, 2))) for w in windows] + [(w, 1) for w in slots if data.draw(st.booleans())]
     old: dict | None = None
-    for start, (first, last) in enumerate(itertools.pairwise([0, *cuts, len(events)])):
-        for _ in range(data.draw(st.integers(1, 3))):  # as often as the pass is killed
-            if events[first:last]:
-                old = added(old, start, *events[first:last]) or old
-    whole = added(None, 0, *sorted(events, key=lambda event: event.id))
+    left = set(windows)
+    for (start, end), times in todo:
+        for _ in range(times):
+            own = [hit(number) for number in numbers if start < came[number] <= end]
+            if own:
+                groups = tallied(HUNT, [(each, each.keys) for each in own]).groups
+                done = min([start, *(first for first, _ in left)])
+                old = finding(old, Addition(HUNT, KEY, groups[KEY]), Turn(start, end, done, 0), NOW) or old
+        left -= {(start, end)}
+    whole = added(None, 0, *(hit(number) for number in sorted(numbers)), end=4 * SLOT)
     assert old is not None and whole is not None
-    own = ("settled", "windows", "updated", "made")
-    assert {k: v for k, v in old.items() if k not in own} == {k: v for k, v in whole.items() if k not in own}
+    own_parts = ("settled", "windows", "updated", "made")
+    assert {k: v for k, v in old.items() if k not in own_parts} == {
+        k: v for k, v in whole.items() if k not in own_parts
+    }
 
 
 def test_another_group_and_another_hunt_have_another_id() -> None:
@@ -148,20 +184,66 @@ def test_a_threshold_counts_each_event_once_whatever_the_rhythm_of_passes(
 
 
 def test_a_hunt_that_failed_has_its_window_again_and_the_others_go_on() -> None:
-    other = replace(HUNT, id="other")
-    state = State(100, hunts=(HUNT.id, other.id)).after(200, [HUNT.id], [HUNT.id, other.id], broken=False)
-    assert state.watermark == 200
-    assert (state.window(HUNT, 300), state.window(other, 300)) == (Window(100, 300), Window(200, 300))
-    again = state.after(300, [HUNT.id], [HUNT.id, other.id], broken=False)
-    assert again.window(HUNT, 400) == Window(100, 400)
-    healed = again.after(400, [], [HUNT.id, other.id], broken=False)
-    assert healed.window(HUNT, 500) == Window(400, 500)
+    state = State(100, 100, hunts=(HUNT.id, "other")).until(200, [HUNT.id, "other"], broken=False)
+    assert state.missing == {CENSUS: ((100, 200),), HUNT.id: ((100, 200),), "other": ((100, 200),)}
+    state = state.less({CENSUS: [(100, 200)], "other": [(100, 200)]}, {}).until(300, [HUNT.id, "other"], broken=False)
+    assert (state.of(HUNT.id), state.of("other")) == (((100, 300),), ((200, 300),))
+    assert (state.done_until(HUNT.id), state.done_until("other"), state.done_until("no such")) == (100, 200, 300)
 
 
 def test_a_hunt_whose_file_is_broken_for_a_while_misses_nothing_and_a_deleted_one_is_forgotten() -> None:
-    state = State(100, hunts=(HUNT.id, "other"))
-    broken = state.after(200, [], ["other"], broken=True).after(300, [], ["other"], broken=True)
-    assert broken.window(HUNT, 400) == Window(100, 400)
-    deleted = state.after(200, [], ["other"], broken=False)
-    assert deleted.window(HUNT, 300) == Window(200, 300)
-    assert deleted.hunts == ("other",)
+    state = State(100, 100, hunts=(HUNT.id, "other"))
+    broken = state.until(200, ["other"], broken=True).until(300, ["other"], broken=True)
+    assert broken.of(HUNT.id) == ((100, 300),)
+    deleted = state.until(200, ["other"], broken=False)
+    assert (deleted.of(HUNT.id), deleted.hunts) == ((), ("other",))
+
+
+stretches = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda p: (min(p), max(p))), max_size=8)
+
+
+@given(stretches, stretches)
+def test_stretches_are_sets_of_moments(some: list[tuple[int, int]], gone: list[tuple[int, int]]) -> None:
+    def moments(found: Iterable[tuple[int, int]]) -> set[int]:
+        """Return the moments of stretches."""
+        return {moment for start, end in found for moment in range(start + 1, end + 1)}
+
+    left = without(joined(some), gone)
+    assert moments(left) == moments(some) - moments(gone)
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(left))
+    assert list(pieces(((5, 2 * SLOT + 1),))) == [(5, SLOT), (SLOT, 2 * SLOT), (2 * SLOT, 2 * SLOT + 1)]
+
+
+COUNTING = replace(HUNT, id="counting", needs=Count(3, timedelta(minutes=5)))
+CRON = replace(COUNTING, id="cron", schedule="0 6 * * *")
+MINUTE = 60_000
+
+
+def test_a_hunt_that_counts_waits_for_its_schedule_and_misses_nothing() -> None:
+    lag, everybody = timedelta(seconds=60), [HUNT, COUNTING, CRON]
+    state = State(0, 0)
+    asked: dict[str, list[tuple[int, int]]] = {each.id: [] for each in everybody}
+    for minute in range(1, 24 * 60 + 1):
+        now = EPOCH + timedelta(minutes=minute + 1)
+        state = state.until(minute * MINUTE, [each.id for each in everybody], broken=False)
+        while todo := chosen(state, [each for each in everybody if due(each, state, lag, now)], newest=minute % 2 == 0):
+            gone = {hunt.id: [(window.start, window.end)] for hunt, window in todo.windows}
+            for hunt, window in todo.windows:
+                asked[hunt.id].append((window.start, window.end))
+            state = state.less(
+                {**gone, **({CENSUS: [(todo.census.start, todo.census.end)]} if todo.census else {})}, {}
+            )
+    assert len(asked[HUNT.id]) == 24 * 60
+    assert len(asked["counting"]) == 24 * 12
+    assert joined(asked["cron"]) == ((0, 6 * 60 * MINUTE - MINUTE),)
+    for own in asked.values():
+        assert sum(end - start for start, end in own) == joined(own)[0][1]  # no moment twice, none left out
+
+
+def test_a_hunt_that_remembers_looks_at_the_past_in_order() -> None:
+    first_seen = replace(HUNT, id="new", needs=FirstSeen(("hunt.client.ip",)))
+    state = State(0, 0).until(3 * SLOT, [HUNT.id, "new"], broken=False)
+    newest = chosen(state, [HUNT, first_seen], newest=True)
+    assert [(hunt.id, window.start) for hunt, window in newest.windows] == [(HUNT.id, 2 * SLOT)]
+    oldest = chosen(state, [HUNT, first_seen], newest=False)
+    assert [(hunt.id, window.start) for hunt, window in oldest.windows] == [(HUNT.id, 0), ("new", 0)]
