@@ -1,26 +1,29 @@
 """The two wires: one call each over opensearch-py and over the official Elasticsearch client.
 
 Promises: a call returns the decoded JSON or raises an error of `connector.errors` that names method and path; nothing
-secret is in one; the clients print and log nothing of their own. Will not: retry, page or know what a call is for:
-`client.py` does.
+secret is in one; the clients print and log nothing of their own. A url that cannot be connected to is left out for a
+while, and the call goes to the next one. Will not: send a call again that may have arrived, page or know what it is
+for: `client.py` does.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import elastic_transport
 import elasticsearch
 import opensearchpy
+import urllib3
 
 from connector.errors import Conflict, NotAllowed, NotThere, Overloaded, Rejected, SiemError, Unreachable
 from connector.settings.model import SiemSettings
 
 Body = Mapping[str, Any]
 TIMEOUT_SECONDS = 120.0
+CONNECT_SECONDS = 10.0  # where there is another url to go to: a machine that is off does not refuse, it says nothing
 JSON, NDJSON = "application/json", "application/x-ndjson"
 MARK = "x-opaque-id"
 
@@ -48,12 +51,14 @@ class PlainWire:
         _hush("opensearch", opensearchpy.exceptions.OpenSearchWarning)
         tls = any(url.startswith("https:") for url in settings.urls)
         options: dict[str, Any] = {"verify_certs": True, "ca_certs": settings.ca_file} if tls else {}
+        self._urls, self._patience = len(settings.urls), _patience(settings)
         self._client = opensearchpy.OpenSearch(
             list(settings.urls),
             http_auth=(settings.username, settings.password) if settings.username else None,
             headers={"authorization": f"ApiKey {settings.api_key}"} if settings.api_key else None,
             timeout=TIMEOUT_SECONDS,
             max_retries=0,
+            retry_on_timeout=True,  # with no retries: a url that did not answer in time is left out for a while as well
             **options,
         )
 
@@ -62,15 +67,20 @@ class PlainWire:
         headers = {MARK: mark} if mark else {}
         if isinstance(body, bytes):
             headers["content-type"] = NDJSON
-        try:
+
+        def ask() -> Any:
+            """Return what one url answers."""
             return self._client.transport.perform_request(
                 method,
                 path,
                 params=dict(params),
                 body=body,
-                timeout=TIMEOUT_SECONDS,  # without it the client takes the call's own `timeout` for this one
+                timeout=self._patience,  # without it the client takes the call's own `timeout` for this one
                 headers=headers,
             )
+
+        try:
+            return _first_connected(ask, self._urls)
         except opensearchpy.exceptions.ConnectionError as error:
             raise Unreachable(f"{method} {path}: {_why(error.error)}") from error
         except opensearchpy.exceptions.TransportError as error:
@@ -89,14 +99,14 @@ class OfficialWire:
         """Prepare the client; nothing is sent."""
         _hush("elastic_transport", elasticsearch.ElasticsearchWarning)
         options: dict[str, Any] = {"ca_certs": settings.ca_file} if settings.ca_file else {}
+        self._urls = len(settings.urls)
         self._client = elasticsearch.Elasticsearch(
             list(settings.urls),
             basic_auth=(settings.username, settings.password or "") if settings.username else None,
             api_key=settings.api_key,
-            request_timeout=TIMEOUT_SECONDS,
             max_retries=0,
             **options,
-        )
+        ).options(request_timeout=_patience(settings))
 
     def call(self, method: str, path: str, params: Mapping[str, str], body: Body | bytes | None, mark: str = "") -> Any:
         """Return the decoded answer (see `Wire.call`)."""
@@ -106,9 +116,13 @@ class OfficialWire:
         }  # the client turns both into its vendor media types
         if body is not None:
             headers["content-type"] = NDJSON if isinstance(body, bytes) else JSON
+
+        def ask() -> Any:
+            """Return what one url answers."""
+            return self._client.perform_request(method, path, params=dict(params), headers=headers, body=body).body
+
         try:
-            answer = self._client.perform_request(method, path, params=dict(params), headers=headers, body=body)
-            return answer.body
+            return _first_connected(ask, self._urls)
         except elastic_transport.TransportError as error:
             raise Unreachable(f"{method} {path}: {_why(error)}") from error
         except elasticsearch.ApiError as error:
@@ -117,6 +131,27 @@ class OfficialWire:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _patience(settings: SiemSettings) -> Any:
+    """Return how long to wait for a connection and for an answer; both clients ask for a number and hand this on."""
+    return urllib3.Timeout(connect=CONNECT_SECONDS if len(settings.urls) > 1 else TIMEOUT_SECONDS, read=TIMEOUT_SECONDS)
+
+
+def _first_connected(ask: Callable[[], Any], urls: int) -> Any:
+    """Return the answer of the first url that can be connected to; raise the client's error of the last one if none.
+
+    The clients take another url at each call and leave one that failed out. Where there was a connection, the call may
+    have arrived and may have been done: that is for whoever makes it to judge.
+    """
+    for _ in range(urls - 1):
+        try:
+            return ask()
+        except (opensearchpy.exceptions.ConnectionError, elastic_transport.TransportError) as error:
+            # each client has what failed in a place of its own; a connection that is refused is one that fails so
+            if not isinstance(getattr(error, "info", error.__cause__), urllib3.exceptions.ConnectTimeoutError):
+                raise
+    return ask()
 
 
 def _hush(logger: str, warning: type[Warning]) -> None:
