@@ -8,6 +8,7 @@ clock other than the one given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
@@ -20,6 +21,7 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 
 from connector import __version__
@@ -38,6 +40,7 @@ class Metrics:
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         """Begin to count from zero, in a registry of its own."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, that says nothing
         self.registry = CollectorRegistry()
         self._clock = clock
         self._watermark: datetime | None = None
@@ -100,7 +103,8 @@ class Metrics:
     def forget(self, hunt: str) -> None:
         """Take away the series of a hunt that is not there any more."""
         for series in (self._hits, self._findings, self._errors, self._failing):
-            series.remove(hunt)
+            with suppress(KeyError):  # older versions of the client mind if there is none
+                series.remove(hunt)
 
     def watermark(self, moment: datetime | None) -> None:
         """Note up to when passes have come; None if that is not known."""

@@ -107,6 +107,13 @@ def test_each_service_counts_for_itself():
     assert {metric.name for metric in REGISTRY.collect()} == before
 
 
+def test_a_hunt_has_no_more_than_its_four_series():
+    metrics = Metrics()
+    before = len(generate_latest(metrics.registry).splitlines())
+    metrics.pass_done(1, 1, "live", [("dns", 1, 1, None)])
+    assert len(generate_latest(metrics.registry).splitlines()) == before + 4
+
+
 def test_version_and_process_are_told():
     metrics = Metrics()
     assert value(metrics, "build_info", version=__version__) == 1
