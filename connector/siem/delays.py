@@ -3,9 +3,9 @@
 An event is stamped by the clock of the node that runs its pipeline, waits for the rest of its bulk, and then for a
 refresh. A pass looks at what was stamped up to a lag ago, and misses for now what has taken longer than the lag.
 
-Promises: three requests, whose answers are small however many indices there are; what the engine does not tell, or this
-account may not ask, is None with a note. Will not: write, or remember. Of bulks it sees those that are at work at this
-moment, so the worst of many measurements says more than one.
+Promises: three requests (OpenSearch: four), whose answers are small however many indices there are; what the engine
+does not tell, or this account may not ask, is None with a note. Will not: write, or remember. Of bulks it sees those
+that are at work at this moment, so the worst of many measurements says more than one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ LATELY_MS = 3_600_000
 LENIENT: dict[str, Param] = {"ignore_unavailable": True, "allow_no_indices": True}
 INTERVAL = "index.refresh_interval"
 SETTINGS = (f"*.settings.{INTERVAL}", f"*.defaults.{INTERVAL}")
+LEVELS = ("transient", "persistent", "defaults")  # the first that is set counts
+CLUSTER = "cluster.default.index.refresh_interval"
 STATS = (
     *("indexing.index_total", "translog.uncommitted_operations", "translog.earliest_last_modified_age"),
     *("refresh.external_total", "refresh.external_total_time_in_millis", "bulk.avg_time_in_millis"),
@@ -37,7 +39,7 @@ UNITS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 36
 class Refresh:
     """Of the indices that were written to lately: the longest refresh interval, and whose it is.
 
-    With the engine's default, a second, an index that nobody searched for a while is refreshed by the next search, so
+    With the default, an index that nobody searched for a while is refreshed by the next search, so
     that holds as well. `takes` is what a refresh itself takes on average in the slowest of them. `never` are those that
     no search sees the new events of until somebody asks for a refresh: no lag covers them, and they are not in
     `interval`.
@@ -93,8 +95,12 @@ class Delays:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the engine answered (None: it refused), and our clock before and after it told of its tasks."""
+    """What the engine answered (None: it refused), and our clock before and after it told of its tasks.
 
+    `cluster` has the default interval that OpenSearch can be given for all indices; others have none.
+    """
+
+    cluster: Json | None
     settings: Json | None
     stats: Json | None
     tasks: Json | None
@@ -118,19 +124,23 @@ def measured_delays(siem: Siem, patterns: str, clock: Callable[[], float] = time
             return None
         return answer
 
+    # where it is set, OpenSearch goes by it and the defaults of an index say another
+    asks_cluster = siem.product.name == "OpenSearch"
+    filters = tuple(f"{level}.{CLUSTER}" for level in LEVELS)
+    cluster = asked("/_cluster/settings", filters, include_defaults=True) if asks_cluster else None
     settings = asked(f"/{where}/_settings/{INTERVAL}", SETTINGS, include_defaults=True, **LENIENT)
     # named parts are cheaper, but what tells no bulks (OpenSearch, Elasticsearch 7.10) refuses to be asked for them
     parts = "" if siem.product.official_client else "/indexing,translog,refresh"
     stats = asked(f"/{where}/_stats{parts}", tuple(f"indices.*.total.{name}" for name in STATS), **LENIENT)
     before = clock()
     tasks = asked("/_tasks", tuple(f"nodes.*.{name}" for name in TASKS), actions=f"{LISTING},{BULK}")
-    return delays(Answers(settings, stats, tasks, before, clock()), tuple(refused))
+    return delays(Answers(cluster, settings, stats, tasks, before, clock()), tuple(refused))
 
 
 def delays(answers: Answers, notes: tuple[str, ...] = ()) -> Delays:
     """Return the delays that the answers tell; the notes given are kept."""
     written = None if answers.stats is None else _written_lately(answers.stats)
-    refresh, bulks, clocks = _refresh(answers.settings, written), _bulks(written, answers.tasks), _clocks(answers)
+    refresh, bulks, clocks = _refresh(answers, written), _bulks(written, answers.tasks), _clocks(answers)
     if written is None and refresh:
         notes += ("which indices were written to lately is not known, so all of them count",)
     elif not written and written is not None:
@@ -159,9 +169,9 @@ def _fresh(total: Json) -> bool:
     return bool(log["uncommitted_operations"]) or log["earliest_last_modified_age"] < LATELY_MS
 
 
-def _refresh(settings: Json | None, written: Mapping[str, Json] | None) -> Refresh | None:
+def _refresh(answers: Answers, written: Mapping[str, Json] | None) -> Refresh | None:
     """Return how the indices that were written to are refreshed (all, if that is not known); None if none is."""
-    told = {name: interval for name, interval in _intervals(settings or {}) if written is None or name in written}
+    told = {name: interval for name, interval in _intervals(answers) if written is None or name in written}
     if not told:
         return None
     never = tuple(sorted(name for name, interval in told.items() if interval <= 0))
@@ -170,11 +180,13 @@ def _refresh(settings: Json | None, written: Mapping[str, Json] | None) -> Refre
     return Refresh(told[longest] if longest else 0.0, longest, takes, never)
 
 
-def _intervals(settings: Json) -> Iterator[tuple[str, float]]:
-    """Yield each index with its refresh interval in seconds, its own or the engine's default."""
-    for name, told in settings.items():
-        index = (told.get("settings") or told.get("defaults"))["index"]
-        yield name, seconds(index["refresh_interval"])
+def _intervals(answers: Answers) -> Iterator[tuple[str, float]]:
+    """Yield each index with its refresh interval in seconds: its own, the cluster's, or the engine's default."""
+    cluster = [level for name in LEVELS if (level := (answers.cluster or {}).get(name))]
+    default = cluster[0]["cluster"]["default"]["index"]["refresh_interval"] if cluster else None
+    for name, told in (answers.settings or {}).items():
+        own = told.get("settings", {}).get("index", {}).get("refresh_interval")
+        yield name, seconds(own or default or told["defaults"]["index"]["refresh_interval"])
 
 
 def seconds(time_value: str) -> float:

@@ -52,10 +52,13 @@ def tasks(*nodes: dict[str, Any]) -> dict[str, Any]:
 
 
 def told(
-    settings: dict[str, Any] | None = None, stats: dict[str, Any] | None = None, tasks: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None,
+    stats: dict[str, Any] | None = None,
+    tasks: dict[str, Any] | None = None,
+    cluster: dict[str, Any] | None = None,
 ) -> Delays:
     """Return the delays of answers; telling of tasks took 20 milliseconds."""
-    return delays(Answers(settings, stats, tasks, MIDDLE - 0.01, MIDDLE + 0.01))
+    return delays(Answers(cluster, settings, stats, tasks, MIDDLE - 0.01, MIDDLE + 0.01))
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,27 @@ def test_indices_that_are_never_refreshed_are_named_and_are_not_the_longest() ->
     assert [note for note in found.notes if "a is never refreshed" in note]
     alone = told(settings(a="-1"), stats(a=written()))
     assert alone.refresh and (alone.refresh.interval, alone.refresh.index) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ({"defaults": "1s"}, 1),
+        ({"defaults": "8s"}, 8),
+        ({"persistent": "9s", "defaults": "1s"}, 9),
+        ({"transient": "4s", "persistent": "9s"}, 4),
+    ],
+)
+def test_the_default_that_a_cluster_was_given_counts_where_an_index_has_none(
+    levels: dict[str, str], expected: float
+) -> None:
+    cluster = {
+        level: {"cluster": {"default": {"index": {"refresh_interval": interval}}}} for level, interval in levels.items()
+    }
+    found = told(settings(a=None, b="3s"), stats(a=written()), cluster=cluster)
+    assert found.refresh and found.refresh.interval == expected
+    own = told(settings(b="3s"), stats(b=written()), cluster=cluster)
+    assert own.refresh and own.refresh.interval == 3
 
 
 def test_without_stats_every_index_counts_and_a_note_says_so() -> None:
@@ -135,6 +159,6 @@ def test_the_parts_add_up_and_are_plain_json() -> None:
 
 
 def test_nothing_told_is_nothing_claimed() -> None:
-    found = delays(Answers(None, None, None, 0, 0), ("GET /_tasks was answered with 403",))
+    found = delays(Answers(None, None, None, None, 0, 0), ("GET /_tasks was answered with 403",))
     assert (found.refresh, found.bulks, found.clocks, found.needed) == (None, None, None, 0)
     assert found.notes == ("GET /_tasks was answered with 403",)
