@@ -225,13 +225,13 @@ class Lease:
     def _write(self, said: LeaseSeen, replacing: Stored | None) -> _Held | None:
         """Return the holding that begins with the document written, None if another has written first."""
         boot, wall = self._boot(), self._wall()  # before the call: nobody can see the document earlier
-        said = replace(said, updated=wall)
+        source = replace(said, updated=wall).source
         try:
-            stored = self._siem.put(self._index, DOCUMENT, said.source, replacing)
+            stored = self._siem.put(self._index, DOCUMENT, source, replacing)
         except Conflict:
             return None
-        self.seen = said
-        return _Held(said, stored, boot + self.ttl.total_seconds(), wall + self.ttl)
+        self.seen = LeaseSeen.of(source)  # as everybody sees it: times are cut to the millisecond
+        return _Held(self.seen, stored, boot + self.ttl.total_seconds(), wall + self.ttl)
 
     def _write_again(self, held: _Held) -> _Held | None:
         """Return the holding after a conflict with a write of our own whose answer was lost, None if it was another's.
@@ -256,7 +256,7 @@ class Lease:
     def _is_ours(self, held: _Held) -> bool:
         """Return whether what was seen last is of the same taking."""
         seen = self.seen
-        return seen is not None and seen.holder == held.said.holder and seen.term == held.said.term
+        return bool(seen and seen.holder and seen.holder.id == self._me.id and seen.term == held.said.term)
 
 
 @contextmanager

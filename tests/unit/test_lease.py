@@ -6,7 +6,7 @@ The engine is a shelf with one document here; that real ones compare and set is 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,8 +27,13 @@ from connector.errors import Conflict, LeaseLost, NotThere, SiemError, Unreachab
 from connector.service.lease import Holder, Lease, LeaseSeen, read_lease, renewing
 from connector.siem.client import Stored
 
-START = datetime(2026, 11, 2, 8, tzinfo=UTC)
+START = datetime(2026, 11, 2, 8, 0, 0, 123456, tzinfo=UTC)  # finer than documents are
 TTL = timedelta(seconds=30)
+
+
+def cut(moment: datetime) -> datetime:
+    """Return a moment as documents have it: to the millisecond."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 @dataclass
@@ -161,7 +166,7 @@ def test_released_it_is_taken_at_once_in_another_term(world):
     first.release()
     assert not first.held and world.shelf.stored.source["value"]["holder"] is None
     assert second.take() and second.seen.term == 2
-    assert second.seen.holder.since == world.machines[1].wall()
+    assert second.seen.holder.since == cut(world.machines[1].wall())
     first.release()  # it is not its own any more
     assert second.renew()
 
@@ -185,7 +190,7 @@ def test_each_renewal_makes_the_others_wait_anew(world):
         world.passes(10)
         assert first.renew()
     assert first.seen.term == 1 and second.seen.term == 1
-    assert first.seen.holder.since == START
+    assert first.seen.holder.since == cut(START)
 
 
 def test_the_time_that_counts_is_what_the_holder_wrote(world):
@@ -385,10 +390,11 @@ def test_never_do_two_hold_it():
 def test_the_document_says_what_was_seen_and_holds_nothing_the_mapping_does_not_know(world):
     here = Holder.here(START)
     assert here.version == __version__ and here.id != Holder.here(START).id
-    seen = LeaseSeen(here, TTL, 7, START)
+    here = replace(here, since=cut(START))
+    seen = LeaseSeen(here, TTL, 7, cut(START))
     assert LeaseSeen.of(seen.source) == seen
     assert seen.source["value"]["ttl_seconds"] == 30
-    free = LeaseSeen(None, TTL, 7, START)
+    free = LeaseSeen(None, TTL, 7, cut(START))
     assert LeaseSeen.of(free.source) == free
     assert set(seen.source) == {"kind", "updated", "value"}
 
