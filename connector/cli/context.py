@@ -41,12 +41,14 @@ class Context:
     @cached_property
     def _siem(self) -> Siem:
         """Connect, and close when the whole command line is done."""
+        return click.get_current_context().find_root().with_resource(self.connect(self.settings))
+
+    def connect(self, settings: Settings) -> Siem:
+        """Return a new connection to the search engine of the settings; SiemError, or Refused if none runs."""
         from connector.siem.client import Siem  # noqa: PLC0415 - the two clients take 0.3 s to import
 
-        siem = self.settings.siem
-        if self.settings.embedded:
-            siem = replace(siem, urls=(embedded_url(),))
-        return click.get_current_context().find_root().with_resource(Siem.connect(siem))
+        siem = replace(settings.siem, urls=(embedded_url(),)) if settings.embedded else settings.siem
+        return Siem.connect(siem)
 
 
 def embedded_url() -> str:

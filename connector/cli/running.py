@@ -18,10 +18,11 @@ from connector.cli.output import Printed, encoded, json_option, note, progress, 
 from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.hunt import Hunt
 from connector.hunts.listing import about
-from connector.hunts.passes import LAG, Order, Pass
+from connector.hunts.passes import Order, Pass
 from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
 from connector.respond.delivering import World, deliver_for
 from connector.respond.outcomes import HuntOutcome, pass_and_outcomes
+from connector.service.status import check_no_service
 from connector.settings.durations import duration_or_zero
 
 ALL = "all"
@@ -31,7 +32,7 @@ PRINTED = 30  # rows of a table of groups or events; the other forms have all
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def _duration(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
+def as_duration(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
     """Return the time that an option such as 10m means; 0s is none."""
     found = duration_or_zero(value or "")
     if value is not None and found is None:
@@ -39,7 +40,7 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> timed
     return found
 
 
-def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+def as_moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
     """Return the date and time of an option in ISO 8601; without a zone in UTC."""
     if value is None:
         return None
@@ -53,9 +54,13 @@ def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetim
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
-@click.option("--since", callback=_duration, metavar="TIME", help="Events of the last TIME, such as 24h (the default).")
-@click.option("--from", "start", callback=_moment, metavar="WHEN", help="Events from WHEN on, as 2026-11-02T09:00:00Z.")
-@click.option("--to", "end", callback=_moment, metavar="WHEN", help="Events before WHEN.")
+@click.option(
+    "--since", callback=as_duration, metavar="TIME", help="Events of the last TIME, such as 24h (the default)."
+)
+@click.option(
+    "--from", "start", callback=as_moment, metavar="WHEN", help="Events from WHEN on, as 2026-11-02T09:00:00Z."
+)
+@click.option("--to", "end", callback=as_moment, metavar="WHEN", help="Events before WHEN.")
 @click.option("--all-time", is_flag=True, help="Events of any time.")
 @click.option("--limit", type=click.IntRange(1), default=LIMIT, show_default=True, help="Groups and events a hunt.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the events as CSV.")
@@ -71,14 +76,14 @@ def run(ctx: context.Context, /, names: tuple[str, ...], limit: int, as_csv: boo
         raise click.UsageError("--csv and --json are two forms: choose one")
     span = _span(datetime.now(UTC), **when)
     catalogue = load_catalogue(ctx.settings)
-    hunts = _selected(catalogue, names)
-    with _told() as telling:
+    hunts = selected(catalogue, names)
+    with told() as telling:
         result = run_hunts(ctx.siem(), ctx.settings, hunts, span, progress=telling, limit=limit)
     if as_csv:
         click.echo(_csv(hunts, result), nl=False)
     else:
         show(result, table=_run_tables, as_json=as_json)
-    _leave(result.failed)
+    leave_if(result.failed)
 
 
 def _span(now: datetime, since: timedelta | None, start: datetime | None, end: datetime | None, all_time: bool) -> Span:
@@ -90,27 +95,22 @@ def _span(now: datetime, since: timedelta | None, start: datetime | None, end: d
     return Span(now - (since or timedelta(hours=24)), None)
 
 
-def _selected(catalogue: Catalogue, names: Sequence[str]) -> tuple[Hunt, ...]:
+def selected(catalogue: Catalogue, names: Sequence[str]) -> tuple[Hunt, ...]:
     """Return the hunts of these names; `all` are those that are not deprecated. Refused if there is no such hunt."""
-    _tell_problems(catalogue)
+    tell_problems(catalogue)
     if ALL in names:
-        return _active(catalogue)
+        return catalogue.active
     return tuple({hunt.id: hunt for hunt in map(catalogue.named, names)}.values())
 
 
-def _active(catalogue: Catalogue) -> tuple[Hunt, ...]:
-    """Return the hunts that are not deprecated."""
-    return tuple(hunt for hunt in catalogue.hunts if hunt.status != "deprecated")
-
-
-def _tell_problems(catalogue: Catalogue) -> None:
+def tell_problems(catalogue: Catalogue) -> None:
     """Say which files of hunts are broken and left out."""
     for problem in catalogue.problems:
         note(f"left out: {problem}")
 
 
 @contextmanager
-def _told() -> Iterator[Callable[[str, int, int], None]]:
+def told() -> Iterator[Callable[[str, int, int], None]]:
     """Show how far each hunt is, for the length of a with statement."""
     with progress() as bar:
         tasks: dict[str, TaskID] = {}
@@ -124,7 +124,7 @@ def _told() -> Iterator[Callable[[str, int, int], None]]:
         yield tell
 
 
-def _leave(failed: bool) -> None:
+def leave_if(failed: bool) -> None:
     """Leave with exit code 1 if a hunt failed."""
     if failed:
         click.get_current_context().exit(1)
@@ -225,9 +225,11 @@ def _csv_cell(value: object) -> str:
 
 
 @click.command(name="pass")
-@click.option("--lag", callback=_duration, metavar="TIME", help="Leave events of the last TIME to the next pass. [60s]")
 @click.option(
-    "--since", callback=_duration, metavar="TIME", help="The first pass begins TIME ago, not at the oldest event."
+    "--lag", callback=as_duration, metavar="TIME", help="Leave events of the last TIME to the next pass. [service.lag]"
+)
+@click.option(
+    "--since", callback=as_duration, metavar="TIME", help="The first pass begins TIME ago, not at the oldest event."
 )
 @json_option
 @context.use
@@ -239,15 +241,17 @@ def pass_(ctx: context.Context, lag: timedelta | None, since: timedelta | None, 
     already. The exit code is 1 if a hunt or an outcome failed: the next pass does it again.
     """
     catalogue = load_catalogue(ctx.settings)
-    _tell_problems(catalogue)
-    order = Order(_active(catalogue), LAG if lag is None else lag, since, broken=bool(catalogue.problems))
-    with _told() as telling:
+    tell_problems(catalogue)
+    check_no_service(ctx.siem(), ctx.settings, _now())
+    lag = ctx.settings.service.lag if lag is None else lag
+    order = Order(catalogue.active, lag, since, broken=bool(catalogue.problems))
+    with told() as telling:
         done = pass_and_outcomes(ctx.siem(), ctx.settings, order, _now, telling)
     declares = any(hunt.outcome.threat for hunt in order.hunts)
     sent = deliver_for(ctx.siem(), ctx.settings, World(), NOW_ONLY) if declares else ()
     result = {"passes": done.passes, "outcomes": done.outcomes, "deliveries": sent}
-    show(result, table=_pass_tables, as_json=as_json)
-    _leave(done.failed)
+    show(result, table=pass_tables, as_json=as_json)
+    leave_if(done.failed)
     check_failed(sent)
 
 
@@ -256,7 +260,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _pass_tables(result: dict[str, Any]) -> Printed:
+def pass_tables(result: dict[str, Any]) -> Printed:
     """Return what each pass did: a line, and the hunts that found something or have a word to say; then outcomes."""
     parts: list[Any] = []
     for each in result["passes"]:

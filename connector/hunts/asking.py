@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connector.errors import NotAllowed, Rejected, SiemError, Unreachable
+from connector.errors import LeaseLost, NotAllowed, Rejected, SiemError, Unreachable
 from connector.hunts.address import is_address_field, plain_address
 from connector.hunts.condition import Scalar, scalar_text
 from connector.hunts.groups import combinations, group_keys
@@ -29,7 +29,7 @@ CONTEXT = tuple(f"hunt.{side}.{name}" for side in ("client", "server") for name 
 COUNT: Json = {"size": 0, "track_total_hits": True, "timeout": "60s"}
 
 # what ends everything at once: every other hunt would meet it too
-FATAL = (Unreachable, NotAllowed)
+FATAL = (Unreachable, NotAllowed, LeaseLost)
 # the values of a group's fields as texts, None where it has none: one group, whichever way an engine gives a number
 Key = tuple[str | None, ...]
 # called with the hunt's name, how many of its events are paged, and of how many

@@ -1,6 +1,6 @@
 """The audit: finds windows that have more events now than when hunts were asked about them, and has them done again.
 
-The SIEM may show an event later than the lag of passes covers: a long refresh, a bulk that waits, a clock that is wrong.
+The SIEM may show an event later than the lag of passes covers: a long refresh, a bulk that waits, a wrong clock.
 Promises: one round trip over the whole time; an event that came late is in the findings after the next pass; done
 again or cut off at any moment it changes nothing. Will not: ask a hunt, or look further back than windows can be done
 again.
@@ -30,7 +30,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True)
 class Grown:
-    """A slot of time, (start, end] in epoch milliseconds, and its events: those hunts were asked about, those there are."""
+    """A slot of time, (start, end] in epoch milliseconds: its events hunts were asked about, and those there are."""
 
     start: int
     end: int
@@ -100,7 +100,7 @@ def replay(siem: Siem, settings: Settings, hunts: Sequence[Hunt], stretch: Stret
 def _again(state: State, hunts: Sequence[Hunt], stretches: Iterable[Stretch]) -> State:
     """Return the state when hunts have stretches to look at again.
 
-    One that needs more than an event looks at all that follows as well: what came late may have been what others lacked.
+    One that needs more than an event looks at all that follows as well: what came late may be what others lacked.
     """
     for start, end in stretches:
         single = [hunt.id for hunt in hunts if every_event(hunt.needs)]

@@ -1,13 +1,14 @@
 """All hunts: those of the content folder, and those of the user's folder, which add to them or override by id.
 
-Promises: every problem of every file is reported; a broken hunt does not stop the others. Will not: run a hunt, or
+Promises: every problem of every file is reported; a broken hunt does not stop the others; read again, whatever is
+broken is as it was before. Will not: run a hunt, or
 judge its style and cases (`check.py` does).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from connector.documents import in_order, read_document
 from connector.errors import ContentError, Problem, Refused
 from connector.hunts.format import read_hunt
 from connector.hunts.hunt import Hunt
-from connector.hunts.lists import Lists, policy_lists, read_lists
+from connector.hunts.lists import Lists, ValueList, listed, policy_lists, read_lists
 from connector.hunts.source import Source
 from connector.settings.model import Settings
 
@@ -37,6 +38,11 @@ class Catalogue:
         found = (source.hunt for source in self.sources.values())
         return tuple(sorted(found, key=lambda hunt: (hunt.family, hunt.name)))
 
+    @property
+    def active(self) -> tuple[Hunt, ...]:
+        """Return the hunts that are not deprecated, in the same order."""
+        return tuple(hunt for hunt in self.hunts if hunt.status != "deprecated")
+
     def named(self, name: str) -> Hunt:
         """Return the hunt of that name, title or id; Refused, with the names nearest to it, if there is none."""
         for hunt in self.hunts:
@@ -52,19 +58,25 @@ class Catalogue:
         return tuple(hunt for hunt in self.hunts if all(word in _text(hunt) for word in wanted))
 
 
-def load_catalogue(settings: Settings, folder: Path | None = None) -> Catalogue:
-    """Return the hunts of the content folder (or of `folder`) and of the user's folder in the settings."""
+NOTHING = Catalogue({}, {})
+
+
+def load_catalogue(settings: Settings, folder: Path | None = None, last: Catalogue = NOTHING) -> Catalogue:
+    """Return the hunts of the content folder (or of `folder`) and of the user's folder in the settings.
+
+    A file that is broken now, or in a folder that cannot be read now, has the version that `last` has of it; of two
+    hunts with one id or name that which `last` has stays.
+    """
     roots = [folder or content_folder("queries"), *([settings.queries] if settings.queries else [])]
     problems: list[Problem] = []
     lists = policy_lists(settings)
     for root in roots:
-        found, wrong = read_lists(root / LISTS)
-        lists |= found
-        problems += wrong
+        lists |= _lists(root, last, problems)
+    before = {source.hunt.file: source for source in last.sources.values()}
     by_id: dict[str, Source] = {}
     for root in roots:
-        by_id |= _read(root, lists, problems)
-    return Catalogue(_by_name(by_id.values(), problems), lists, tuple(in_order(problems)))
+        by_id |= _read(root, lists, before, problems)
+    return Catalogue(_by_name(by_id.values(), before, problems), lists, tuple(in_order(problems)))
 
 
 def load_file(path: Path, catalogue: Catalogue) -> Source:
@@ -76,41 +88,77 @@ def load_file(path: Path, catalogue: Catalogue) -> Source:
     return Source(hunt, document)
 
 
-def _read(root: Path, lists: Lists, problems: list[Problem]) -> dict[str, Source]:
-    """Return the hunts of one folder by id; what is wrong is added to `problems`."""
+def _lists(root: Path, last: Catalogue, problems: list[Problem]) -> dict[str, ValueList]:
+    """Return the lists of one folder by name; what is wrong is added to `problems`."""
+    found, wrong = read_lists(root / LISTS)
+    problems += wrong
+    broken = {problem.file for problem in wrong} | (set() if root.is_dir() else {str(root)})
+    kept = {old.name: old for old in last.lists.values() if old.file and lies_in(old.file, broken)}
+    return kept | found
+
+
+def lies_in(file: str, names: Collection[str]) -> bool:
+    """Tell whether a file, or a folder around it, is among the names."""
+    return file in names or any(str(folder) in names for folder in Path(file).parents)
+
+
+def _read(root: Path, lists: Lists, before: Mapping[str, Source], problems: list[Problem]) -> dict[str, Source]:
+    """Return the hunts of one folder by id, `before` is by file; what is wrong is added to `problems`."""
+    wrong: list[Problem] = []
+    read = [source for path in _files(root, wrong) if (source := _source(path, lists, wrong))]
+    broken = {problem.file for problem in wrong}
+    read += [old for file, old in before.items() if lies_in(file, broken) and lies_in(file, (str(root),))]
+    problems += wrong
     found: dict[str, Source] = {}
-    for path in _files(root, problems):
-        try:
-            document = read_document(path)
-        except ContentError as error:
-            problems += error.problems
-            continue
-        hunt, wrong = read_hunt(document, path.parent.name, lists)
-        problems += wrong
-        if hunt and hunt.id in found:
-            other = found[hunt.id].hunt.file
-            problems.append(document.problem(("id",), f"id {hunt.id} is that of {other} too: give one a new UUID"))
-        elif hunt:
-            found[hunt.id] = Source(hunt, document)
+    for source in sorted(read, key=lambda each: not _had_its_id(each, before)):
+        hunt = source.hunt
+        other = found.setdefault(hunt.id, source).hunt.file
+        if other != hunt.file:
+            words = f"id {hunt.id} is that of {other} too: give one a new UUID"
+            problems.append(source.document.problem(("id",), words))
+    for old in (before.get(source.hunt.file) for source in read if found[source.hunt.id] is not source):
+        if old:
+            found.setdefault(old.hunt.id, old)
     return found
 
 
+def _source(path: Path, lists: Lists, problems: list[Problem]) -> Source | None:
+    """Return the hunt of a file; None, and problems, if it is broken."""
+    try:
+        document = read_document(path)
+    except ContentError as error:
+        problems += error.problems
+        return None
+    hunt, wrong = read_hunt(document, path.parent.name, lists)
+    problems += wrong
+    return Source(hunt, document) if hunt else None
+
+
+def _had_its_id(source: Source, before: Mapping[str, Source]) -> bool:
+    """Tell whether the hunt of this file had the same id before."""
+    old = before.get(source.hunt.file)
+    return old is not None and old.hunt.id == source.hunt.id
+
+
 def _files(root: Path, problems: list[Problem]) -> Iterator[Path]:
-    """Yield the files of hunts, one folder a family; a folder that is not there is a problem."""
+    """Yield the files of hunts, one folder a family; a folder that is not there or cannot be read is a problem."""
     if not root.is_dir():
         problems.append(Problem(str(root), 1, "is no folder: make it, or take `queries` out of the settings"))
         return
-    for path in sorted(root.glob("*/*.y*ml")):
-        if path.suffix == ".yaml":
-            problems.append(Problem(str(path), 1, "is not read: name it .yml, as the other hunts are"))
-        elif path.parent.name != LISTS:
-            yield path
+    for family in listed(root, problems):
+        if family.name == LISTS or family.is_file():
+            continue
+        for path in listed(family, problems):
+            if path.suffix == ".yaml":
+                problems.append(Problem(str(path), 1, "is not read: name it .yml, as the other hunts are"))
+            elif path.suffix == ".yml":
+                yield path
 
 
-def _by_name(sources: Iterable[Source], problems: list[Problem]) -> dict[str, Source]:
-    """Return the hunts by name; the second of one name is a problem."""
+def _by_name(sources: Iterable[Source], before: Mapping[str, Source], problems: list[Problem]) -> dict[str, Source]:
+    """Return the hunts by name; the second of one name, those that were there before come first, is a problem."""
     named: dict[str, Source] = {}
-    for source in sources:
+    for source in sorted(sources, key=lambda each: each.hunt.file not in before):
         name = source.hunt.name
         if name in named:
             words = f"name {name} is that of {named[name].hunt.file} too: rename one, or give both the same id"

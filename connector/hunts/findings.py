@@ -106,7 +106,7 @@ def write(siem: Siem, index: str, additions: Sequence[Addition], turn: Turn, now
     return change_many(siem, index, list(by_id), lambda id, old: finding(old, by_id[id], turn, now))
 
 
-def clear(siem: Siem, index: str, hunt: Hunt, turn: Turn, kept: Iterable[str], now: datetime) -> None:
+def clear(siem: Siem, index: str, hunt: Hunt, turn: Turn, *, kept: Iterable[str], now: datetime) -> None:
     """Take a window's part out of those findings of a hunt that have one and are not among the `kept` ids.
 
     A hunt that needs more than an event may find otherwise when the window is done again and more events are there.

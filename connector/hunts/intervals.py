@@ -1,8 +1,9 @@
 """Stretches of time as sets: what is still to be looked at, and the slots it is cut into.
 
-A stretch is (start, end] in epoch milliseconds. A slot is one of the stretches of ten minutes that time is divided into;
-no window is longer than a slot or reaches into two, so that a part of the past can be done again and replaces exactly
-what was found in it. Promises: pure; stretches are in order, none empty, none touching another.
+A stretch is (start, end] in epoch milliseconds. Time is divided into slots of ten minutes: no window is longer than one
+or reaches into two, so that a part of the past can be done again and replaces exactly what was found in it.
+
+Promises: pure; stretches are in order, none empty, none touching another. Will not: read a clock.
 """
 
 from __future__ import annotations

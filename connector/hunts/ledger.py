@@ -53,6 +53,11 @@ class Ledger:
         hits = self.siem.scan(self.index, {"query": query, "_source": ["from", "events"]})
         return {int(hit["_source"]["from"]): int(hit["_source"]["events"]) for hit in hits}
 
+    def newest(self, number: int) -> tuple[Json, ...]:
+        """Return the entries of the newest passes, the newest first."""
+        body = {"query": {"term": {"kind": PASS}}, "sort": [{"started": "desc"}], "size": number}
+        return tuple(hit["_source"] for hit in self.siem.search(self.index, body)["hits"]["hits"])
+
     def forget(self, before: int) -> int:
         """Delete what is older than a moment; return how many entries."""
         query = {"range": {"to": {"lt": before, "format": "epoch_millis"}}}

@@ -21,7 +21,7 @@ FILL = "fill"
 
 @dataclass(frozen=True)
 class ValueList:
-    """A list: what it holds, where its values are from, under which licence, of which day, and the values."""
+    """A list: what it holds, where its values are from, under which licence, of which day, the values, and its file."""
 
     name: str
     about: str
@@ -29,6 +29,7 @@ class ValueList:
     licence: str
     date: str
     values: tuple[str, ...]
+    file: str = ""
 
 
 Lists = Mapping[str, ValueList]
@@ -37,13 +38,24 @@ Lists = Mapping[str, ValueList]
 def read_lists(folder: Path) -> tuple[dict[str, ValueList], list[Problem]]:
     """Return the lists of a folder by name, without those that are wrong, and all problems."""
     found, problems = {}, list[Problem]()
-    for path in sorted(folder.glob("*.txt")):
+    for path in listed(folder, problems) if folder.exists() else ():
+        if path.suffix != ".txt":
+            continue
         wrong: list[Problem] = []
         read = read_list(path, wrong)
         problems += wrong
         if not wrong:
             found[read.name] = read
     return found, problems
+
+
+def listed(folder: Path, problems: list[Problem]) -> list[Path]:
+    """Return what a folder holds, hidden files aside, in order; that it cannot be read is added to `problems`."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        problems.append(Problem(str(folder), 1, f"cannot be read: {error.strerror}"))
+        return []
 
 
 def read_list(path: Path, problems: list[Problem]) -> ValueList:
@@ -65,7 +77,7 @@ def read_list(path: Path, problems: list[Problem]) -> ValueList:
             seen.setdefault(value, number)
     problems += _head_problems(path, head, bool(seen))
     about, source, licence, day = (head.get(key, "") for key in HEADER)
-    return ValueList(path.stem, about, source, licence, day, tuple(seen))
+    return ValueList(path.stem, about, source, licence, day, tuple(seen), str(path))
 
 
 def _head_problems(path: Path, head: Mapping[str, str], has_values: bool) -> Iterable[Problem]:

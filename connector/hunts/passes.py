@@ -23,6 +23,8 @@ from connector.hunts.asking import FATAL, Progress, Window, counted, total
 from connector.hunts.census import census, narrowed
 from connector.hunts.findings import Addition, clear, write
 from connector.hunts.hunt import Hunt
+from connector.hunts.intervals import slot_of
+from connector.hunts.intervals import total as length
 from connector.hunts.ledger import Ledger
 from connector.hunts.mapped import INGESTED, Mapped
 from connector.hunts.members import Place, of_window
@@ -30,7 +32,7 @@ from connector.hunts.needs import every_event
 from connector.hunts.parts import Turn
 from connector.hunts.questions import Asked, Json, Known
 from connector.hunts.tally import instant, tallied, told
-from connector.hunts.todo import Todo, chosen, due, skipping, waits
+from connector.hunts.todo import LIVE, Kind, Todo, chosen, due, skipping
 from connector.hunts.watermark import CENSUS, State, Taken, move, read_state, take
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -66,17 +68,20 @@ class HuntPass:
 class Pass:
     """The result of a pass over (start, end]; `events` are all events of that window, whatever hunts say of them.
 
-    `redone` says that a pass before this was cut off. `left_ms` is what is still to be looked at, by hunts that are due
-    now: another pass does more of it. Without an enriched event there is no window.
+    `kind` is live, catch-up or again (`todo.py`); `redone` says that a pass before this was cut off. `left_ms` is what
+    is still to be looked at, by `left_hunts` of those that are due now, each by itself at most: another pass does more
+    of it. Without an enriched event there is no window.
     """
 
     start: datetime | None = None
     end: datetime | None = None
     watermark: datetime | None = None
+    kind: Kind = LIVE
     redone: bool = False
     events: int = 0
     took_ms: int = 0
     left_ms: int = 0
+    left_hunts: int = 0
     hunts: tuple[HuntPass, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -143,8 +148,7 @@ def run_pass(
     if todo.census:
         ledger.count(desk.turn(CENSUS, todo.census), result.events)
     then = _after(mine, todo, result, began)
-    left = _left(order, then, began)
-    result = replace(result, redone=bool(state.token), notes=notes, left_ms=left, watermark=_moment(then.watermark))
+    result = replace(_left(result, order, then, began), kind=todo.kind, redone=bool(state.token), notes=notes)
     ledger.enter(todo.kind, todo.census or todo.whole, _entry(result, began))
     move(siem, index, mine, then, clock())
     return result
@@ -172,7 +176,7 @@ def _first(siem: Siem, settings: Settings, since: timedelta | None, now: datetim
         at = _milliseconds(now - since)
         return State(at, at)
     oldest = _oldest(siem, settings, {"match_all": {}})
-    return None if oldest is None else State(oldest - 1, oldest - 1)
+    return None if oldest is None else State(oldest - 1, 0)
 
 
 def _oldest(siem: Siem, settings: Settings, query: Json) -> int | None:
@@ -183,11 +187,12 @@ def _oldest(siem: Siem, settings: Settings, query: Json) -> int | None:
 
 
 def _todo(siem: Siem, settings: Settings, order: Order, state: State, now: datetime) -> tuple[State, Todo]:
-    """Return what is to be done now, and the state without long stretches in which no event came."""
+    """Return what is to be done now, and the state without slots at the beginning in which no event came."""
     able = _able(order, state, now)
     if not order.newest and (gap := skipping(state, able)):
         oldest = _oldest(siem, settings, Window(*gap).filter)
-        state = state.less({id: [(gap[0], gap[1] if oldest is None else oldest - 1)] for id in state.missing}, {})
+        empty = gap[1] if oldest is None else slot_of((oldest - 1, oldest))
+        state = state.less({id: [(gap[0], empty)] for id in state.missing}, {})
     return state, chosen(state, able, newest=order.newest)
 
 
@@ -197,9 +202,11 @@ def _able(order: Order, state: State, now: datetime) -> list[Hunt]:
     return [hunt for hunt in there if not order.scheduled or due(hunt, state, order.lag, now)]
 
 
-def _left(order: Order, state: State, now: datetime) -> int:
-    """Return how much is left to do, in milliseconds: the longest that a hunt has, of those that are due."""
-    return max((waits(state, id) for id in (CENSUS, *(hunt.id for hunt in _able(order, state, now)))), default=0)
+def _left(result: Pass, order: Order, state: State, now: datetime) -> Pass:
+    """Return the result with what is left to do by those that are due."""
+    waiting = [length(state.of(id)) for id in (CENSUS, *(hunt.id for hunt in _able(order, state, now)))]
+    hunts = sum(1 for left in waiting[1:] if left)
+    return replace(result, left_ms=max(waiting), left_hunts=hunts, watermark=_moment(state.watermark))
 
 
 def _after(mine: Taken, todo: Todo, result: Pass, began: datetime) -> State:
@@ -291,7 +298,7 @@ class _Desk:
             written = write(siem, self.findings, additions, turn, datetime.now(UTC)).new
             note, result = counting.note, replace(result, hits=found.hits)
         if not every_event(hunt.needs) and (self.redone or self.state.is_again(hunt.id, (window.start, window.end))):
-            clear(siem, self.findings, hunt, turn, [addition.id for addition in additions], datetime.now(UTC))
+            clear(siem, self.findings, hunt, turn, kept=[one.id for one in additions], now=datetime.now(UTC))
         return replace(result, findings=len(additions), new=written, trouble=note or result.trouble)
 
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from connector.hunts.asking import Window
 from connector.hunts.hunt import Hunt
-from connector.hunts.intervals import SLOT, Stretch, pieces, slot_of, total
+from connector.hunts.intervals import SLOT, Stretch, pieces, slot_of
 from connector.hunts.needs import FirstSeen, every_event
 from connector.hunts.schedule import next_run
 from connector.hunts.watermark import CENSUS, State
 
-LIVE, CATCH_UP, AGAIN = "live", "catch-up", "again"
+Kind = Literal["live", "catch-up", "again"]
+LIVE: Kind = "live"
+CATCH_UP: Kind = "catch-up"
+AGAIN: Kind = "again"
 EMPTY = 2 * SLOT  # a stretch that may be without events is looked through for the first one if it is this long
 
 
@@ -30,7 +34,7 @@ class Todo:
 
     windows: tuple[tuple[Hunt, Window], ...] = ()
     census: Window | None = None
-    kind: str = LIVE
+    kind: Kind = LIVE
 
     def __bool__(self) -> bool:
         """Return whether there is anything to do."""
@@ -44,7 +48,7 @@ class Todo:
 
 
 def due(hunt: Hunt, state: State, lag: timedelta, now: datetime) -> bool:
-    """Return whether a hunt's schedule asks for it: some of what it has to look at is as old as the schedule is long."""
+    """Return whether a hunt's schedule asks for it: some of what it has to look at is as old as that."""
     missing = state.of(hunt.id)
     if hunt.schedule is None and every_event(hunt.needs):
         return bool(missing)
@@ -72,7 +76,7 @@ def _window(here: Sequence[Stretch], newest: bool) -> Window:
     return Window(*here[-1 if newest else 0])
 
 
-def _kind(state: State, windows: Iterable[tuple[Hunt, Window]], counted: Window | None) -> str:
+def _kind(state: State, windows: Iterable[tuple[Hunt, Window]], counted: Window | None) -> Kind:
     """Return which kind of windows these are."""
     every = [*((hunt.id, window) for hunt, window in windows), *([(CENSUS, counted)] if counted else [])]
     if any(state.is_again(id, (window.start, window.end)) for id, window in every):
@@ -85,11 +89,6 @@ def skipping(state: State, able: Iterable[Hunt]) -> Stretch | None:
     first = [found[0] for id in (CENSUS, *(hunt.id for hunt in able)) if (found := state.of(id))]
     oldest = min(first, default=(0, 0))
     return oldest if oldest[1] - oldest[0] > EMPTY else None
-
-
-def waits(state: State, id: str) -> int:
-    """Return how much a hunt has to look at, in milliseconds."""
-    return total(state.of(id))
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -7,7 +7,7 @@ secret, and no path that may be a secret written under the wrong key, is in a me
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from connector.documents import Document, Place
@@ -24,10 +24,14 @@ NO_SECRETS = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What settings are read against: the folder relative paths start from, and the environment."""
+    """What settings are read against: the folder relative paths start from, and the environment.
+
+    `named` takes down every file and folder that has a say, be it there or not.
+    """
 
     folder: Path
     environment: Mapping[str, str]
+    named: list[Path] = field(default_factory=list)
 
     def path(self, part: Part, key: str, problems: list[Problem], folder: bool = False) -> Path | None:
         """Return the file (or folder) named under the key if it exists; if it does not, add a problem."""
@@ -35,6 +39,7 @@ class Surroundings:
         if named is None:
             return None
         path = self.folder / Path(named).expanduser()
+        self.named.append(path)
         if path.is_dir() if folder else path.is_file():
             return path
         problems.append(part.at(key).problem(f"names no {'folder' if folder else 'file'} that is there"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,18 @@ HERE = Path(__file__).parent
 EXAMPLE = HERE / "example"
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What reading settings gave: they are to be used if there is no problem.
+
+    `files` are all files and folders that have a say, be they there or not.
+    """
+
+    settings: Settings
+    problems: tuple[Problem, ...]
+    files: tuple[Path, ...]
+
+
 def settings_file(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return the file to read: the given one, else that of HUNTS_CONFIG, else hunts.yml here, else None."""
     if given is not None:
@@ -39,14 +52,20 @@ def settings_file(given: Path | None, environment: Mapping[str, str] = os.enviro
 
 def load_settings(given: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings of the file that `settings_file` finds; ContentError with all problems of all files."""
+    reading = read_settings(given, environment)
+    if reading.problems:
+        raise ContentError(reading.problems)
+    return reading.settings
+
+
+def read_settings(given: Path | None = None, environment: Mapping[str, str] = os.environ) -> Reading:
+    """Return what reading the file that `settings_file` finds gives, with all problems of all files."""
     file = settings_file(given, environment)
     problems: list[Problem] = []
     root = _read(file, "hunts", problems) if file else None
-    around = Surroundings(file.parent if file else EXAMPLE, environment)
+    around = Surroundings(file.parent if file else EXAMPLE, environment, [file or Path(FILE)])
     settings = _settings(root, around, problems)
-    if problems:
-        raise ContentError(in_order(problems))
-    return settings
+    return Reading(settings, tuple(in_order(problems)), tuple(dict.fromkeys(around.named)))
 
 
 def schema(name: str) -> Mapping[str, Any]:
@@ -100,8 +119,10 @@ def _settings(root: Part | None, around: Surroundings, problems: list[Problem]) 
 def _beside(hunts: Part, name: str, around: Surroundings, problems: list[Problem]) -> Part | None:
     """Return the root of networks.yml or resolvers.yml: the one named in hunts.yml, else the one beside it, if any."""
     path = around.path(hunts, name, problems)
-    if path is None and hunts.at(name).value is None and (around.folder / f"{name}.yml").is_file():
-        path = around.folder / f"{name}.yml"
+    if hunts.at(name).value is None:
+        beside = around.folder / f"{name}.yml"
+        around.named.append(beside)
+        path = beside if beside.is_file() else None
     return _read(path, name, problems) if path else None
 
 

@@ -21,7 +21,7 @@ from connector.siem.wire import Body, OfficialWire, PlainWire, Wire
 
 PAGE = 1000
 KEEP = "5m"
-PREFERENCE = "guided-hunts"  # the same copy of a shard answers each of our searches, so that none sees less than the last
+PREFERENCE = "guided-hunts"  # the same copy of a shard answers each search, so that none sees less than the one before
 AT_ONCE = 8  # searches of one round trip that the engine does side by side; small engines take 4 of themselves
 HERE: dict[str, str | float] = {"ignore_unavailable": True, "allow_no_indices": True, "preference": PREFERENCE}
 WHOLE = {"allow_partial_search_results": False}
@@ -54,11 +54,12 @@ class Refusal:
 class Siem:
     """One search engine; make it with `Siem.connect`, close it or use it in a with statement."""
 
-    def __init__(self, wire: Wire, product: Product) -> None:
-        """Keep the wire and what the server is."""
+    def __init__(self, wire: Wire, product: Product, at_once: int = AT_ONCE) -> None:
+        """Keep the wire, what the server is, and how many searches of one round trip it does side by side."""
         stamina.instrumentation.set_on_retry_hooks(())  # a retry that helps is nobody's business
         self._wire = wire
         self.product = product
+        self._at_once = at_once
 
     @classmethod
     def connect(cls, settings: SiemSettings) -> Siem:
@@ -82,9 +83,9 @@ class Siem:
         """Close the connections."""
         self._wire.close()
 
-    def through(self, around: Callable[[Wire], Wire]) -> Siem:
+    def through(self, around: Callable[[Wire], Wire], at_once: int = AT_ONCE) -> Siem:
         """Return the same engine over another wire, which is given this one's; both share its connections."""
-        return Siem(around(self._wire), self.product)
+        return Siem(around(self._wire), self.product, at_once)
 
     def call(self, method: str, path: str, body: Body | Lines | None = None, **params: Param) -> Any:
         """Return the decoded answer of any call, asked again while the engine is overloaded. Raises SiemError.
@@ -125,9 +126,8 @@ class Siem:
         for index, body in searches:
             lines += [{"index": index.split(","), **HERE, **WHOLE}, body]
         try:
-            answers: list[Json] = (
-                self.call("POST", "/_msearch", lines, max_concurrent_searches=AT_ONCE)["responses"] if lines else []
-            )
+            options = {"max_concurrent_searches": self._at_once}
+            answers: list[Json] = self.call("POST", "/_msearch", lines, **options)["responses"] if lines else []
         except Rejected as error:
             if len(searches) == 1:
                 return [{"error": {"reason": str(error)}, "status": 400}]
