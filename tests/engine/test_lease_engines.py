@@ -238,6 +238,8 @@ def test_a_writer_stopped_past_its_time_and_woken_writes_nothing_more(each_place
             time.sleep(chance.uniform(0, 0.1))
             os.kill(stopped, signal.SIGCONT)
             time.sleep(0.3)  # the time in which it could do harm
+            terms = [document["term"] for document in written(each_place)]
+            assert terms == sorted(terms)
     documents = written(each_place)
     assert [document["n"] for document in documents] == list(range(1, len(documents) + 1))
     terms = [document["term"] for document in documents]
