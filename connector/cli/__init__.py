@@ -56,7 +56,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("receiver", "declare:receiver", "Receive webhooks on this machine, to try deliveries with."),
     Command("run", "running:run", "Ask hunts once of the events of a time."),
     Command("replay", "service:replay", "Have hunts look at a time again, or for the first time."),
-    Command("serve", "service:serve", "Make passes, audits and deliveries by itself, on any number of machines."),
+    Command("serve", "service:serve", "Make passes, audits and deliveries by itself, on any machine."),
     Command("settings", "settings:settings", "Check and show the settings."),
     Command("show", "catalogue:show_hunt", "Show one hunt: why, what it looks for, what to ask next."),
     Command("status", "service:show_status", "Show the service, the last passes, and how each hunt is."),

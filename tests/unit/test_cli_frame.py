@@ -157,7 +157,8 @@ def test_every_command_is_explained_and_can_print_json(listed):
     for path, command in leaves(found, (listed.name,)):
         name = " ".join(path)
         assert command.help, f"hunts {name} has no help"
-        assert "--json" in {option for parameter in command.params for option in parameter.opts}, f"hunts {name}"
+        if name != "serve":  # has no result; its log is JSON
+            assert "--json" in {option for parameter in command.params for option in parameter.opts}, f"hunts {name}"
         undescribed = [p.name for p in command.params if isinstance(p, click.Option) and not p.help]
         assert undescribed == [], f"hunts {name}"
 
