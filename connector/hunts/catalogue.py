@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from connector.content import content_folder
@@ -26,11 +26,15 @@ LISTS = "lists"
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The hunts by name, the lists they use, and what is wrong in files that are not among them."""
+    """The hunts by name, the lists they use, and what is wrong in files that are not among them.
+
+    `files` has the hunts by their file, and those, too, that the user's folder overrides.
+    """
 
     sources: Mapping[str, Source]
     lists: Lists
     problems: tuple[Problem, ...] = ()
+    files: Mapping[str, Source] = field(default_factory=dict)
 
     @property
     def hunts(self) -> tuple[Hunt, ...]:
@@ -72,11 +76,13 @@ def load_catalogue(settings: Settings, folder: Path | None = None, last: Catalog
     lists = policy_lists(settings)
     for root in roots:
         lists |= _lists(root, last, problems)
-    before = {source.hunt.file: source for source in last.sources.values()}
-    by_id: dict[str, Source] = {}
-    for root in roots:
-        by_id |= _read(root, lists, before, problems)
-    return Catalogue(_by_name(by_id.values(), before, problems), lists, tuple(in_order(problems)))
+    found = [_read(root, lists, last.files, problems) for root in roots]
+    by_id = {id: source for each in found for id, source in each.items()}
+    sources = _by_name(by_id.values(), last.files, problems)
+    left_out = {source.hunt.file for source in by_id.values()} - {source.hunt.file for source in sources.values()}
+    read = {source.hunt.file: source for each in found for source in each.values()}
+    files = {file: source for file, source in read.items() if file not in left_out}
+    return Catalogue(sources, lists, tuple(in_order(problems)), files)
 
 
 def load_file(path: Path, catalogue: Catalogue) -> Source:
@@ -107,7 +113,7 @@ def _read(root: Path, lists: Lists, before: Mapping[str, Source], problems: list
     wrong: list[Problem] = []
     read = [source for path in _files(root, wrong) if (source := _source(path, lists, wrong))]
     broken = {problem.file for problem in wrong}
-    read += [old for file, old in before.items() if lies_in(file, broken) and lies_in(file, (str(root),))]
+    read += [old for file, old in before.items() if lies_in(file, broken)]
     problems += wrong
     found: dict[str, Source] = {}
     for source in sorted(read, key=lambda each: not _had_its_id(each, before)):

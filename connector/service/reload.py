@@ -75,7 +75,7 @@ class Watched:
         self._seen = self._rested()
         before = self.loaded
         self._load()
-        return self.loaded != before or bool(self.loaded.notes)
+        return self.loaded != before
 
     def _prints(self) -> Prints:
         """Return the fingerprints of all files that have a say."""
@@ -124,7 +124,7 @@ class Watched:
         """Yield a problem for each file that has lost all it held: a full disk does that, and hardly anybody."""
         for file in map(str, reading.files):
             if emptied(file, self._good, self._seen):
-                yield Problem(file, 1, "is empty all at once: if that is meant, write a comment into it (#)")
+                yield Problem(file, 1, "has become empty: if that is meant, write a comment into it (#)")
 
 
 def _without_restart(now: Settings, new: Settings) -> tuple[Settings, tuple[str, ...]]:
@@ -150,8 +150,7 @@ def _notes(old: Settings, new: Settings) -> Iterator[str]:
 
 def _told(catalogue: Catalogue) -> list[str]:
     """Return what is wrong in files of hunts, and what is in force of each."""
-    files = [source.hunt.file for source in catalogue.sources.values()]
-    files += [values.file for values in catalogue.lists.values()]
+    files = [*catalogue.files, *(values.file for values in catalogue.lists.values())]
     fates = {True: "it stays as it was read before", False: "it is left out"}
     return [f"{each} ({fates[any(lies_in(file, (each.file,)) for file in files)]})" for each in catalogue.problems]
 
