@@ -175,7 +175,7 @@ class Service:
         self.health.problems = len(loaded.problems)
         say(self.logger, "info", "reload", f"{len(loaded.hunts)} hunts are in force", hunts=len(loaded.hunts))
         for problem in loaded.problems:
-            say(self.logger, "error", "reload", f"broken, so the last good version stays in force: {problem}")
+            say(self.logger, "error", "reload", str(problem))
         for name in loaded.restart:
             say(self.logger, "warning", "reload", f"{name} has changed: that needs a restart of the service")
         for note in loaded.notes:
