@@ -1,7 +1,8 @@
 """A service in small, which `test_lease_engines.py` starts, stops and wakes: while it has the lease, it writes.
 
-It numbers its documents on from the highest there is and creates them only, as the service changes its state only where
-nobody has changed it before. It asks nobody whether it may: it writes until that is refused.
+It writes two kinds of documents in turn. Those that are `bound` are numbered on from the highest there is and created
+only, as the service changes its state only where nobody has changed it before; the others are written whatever there
+is. It asks nobody whether it may: it writes until that is refused.
 """
 
 import sys
@@ -30,7 +31,8 @@ def write(siem: Siem, index: str, lease: Lease) -> None:
     who, term, n = lease.seen.holder.id, lease.seen.term, next_number(siem, index)
     while True:
         with suppress(Conflict):  # another one wrote it first
-            siem.put(index, str(n), {"who": who, "term": term, "n": n})
+            siem.put(index, str(n), {"who": who, "term": term, "n": n, "bound": True})
+        siem.call("POST", f"/{index}/_doc", {"who": who, "term": term, "bound": False})
         n += 1
 
 
