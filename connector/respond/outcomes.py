@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
-from connector.errors import Refused, SiemError, Unreachable
-from connector.hunts.asking import Progress
+from connector.errors import Refused, SiemError
+from connector.hunts.asking import FATAL, Progress
 from connector.hunts.hunt import Hunt, Outcome
 from connector.hunts.passes import Order, Pass, run_pass
 from connector.hunts.questions import Known
@@ -143,7 +143,7 @@ def _outcome(siem: Siem, settings: Settings, hunt: Hunt, now: datetime) -> HuntO
     for step in (*([_tag] if outcome.tag else []), *([_declare] if outcome.threat else [])):
         try:
             result = step(siem, settings, hunt, now, result)
-        except Unreachable:
+        except FATAL:
             raise
         except (SiemError, Refused) as error:
             result = replace(result, error="; ".join(filter(None, (result.error, str(error)))))
