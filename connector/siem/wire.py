@@ -26,6 +26,8 @@ TIMEOUT_SECONDS = 120.0
 CONNECT_SECONDS = 10.0  # where there is another url to go to: a machine that is off does not refuse, it says nothing
 JSON, NDJSON = "application/json", "application/x-ndjson"
 MARK = "x-opaque-id"
+# a node that answers us lost the one it asked: with status 500, and nobody knows what was done
+GONE = ("node_not_connected_exception", "node_disconnected_exception", "node_closed_exception")
 
 
 class Wire(Protocol):
@@ -167,7 +169,15 @@ def siem_error(status: int, call: str, body: Any) -> SiemError:
         return NotAllowed(f"{message} (check username, password or api_key and their rights)")
     kinds: dict[int, type[SiemError]] = {404: NotThere, 409: Conflict, 429: Overloaded, 502: Overloaded}
     kinds |= {503: Overloaded, 504: Overloaded}
+    if _type(body) in GONE:
+        return Unreachable(message)
     return kinds.get(status, Rejected)(message)
+
+
+def _type(body: Any) -> str:
+    """Return the engine's word for an error."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    return str(error.get("type", "")) if isinstance(error, Mapping) else ""
 
 
 def _reason(body: Any) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from connector.errors import Unreachable
+from connector.errors import Rejected, Unreachable
 from connector.settings.model import SiemSettings
 from connector.siem import wire
 from connector.siem.client import Siem
@@ -105,6 +105,14 @@ def test_a_call_that_may_have_arrived_is_not_made_again(each_place: Place) -> No
             through.close()
     assert 0 < broke == len(arrived) < 40
     assert each_place.siem.count(index, {"match_all": {}}) == 40 - broke
+
+
+def test_an_engine_that_cannot_reach_its_own_node_is_unreachable() -> None:
+    """Elasticsearch and OpenSearch answer so in the moment between a node's death and everybody's knowing of it."""
+    reason = "[node-2][127.0.0.1:38961] Node not connected"
+    body = {"error": {"type": "node_not_connected_exception", "reason": reason, "root_cause": []}, "status": 500}
+    assert isinstance(wire.siem_error(500, "GET /state/_doc/pass", body), Unreachable)
+    assert isinstance(wire.siem_error(500, "GET /x", {"error": {"type": "script_exception"}}), Rejected)
 
 
 def test_a_url_that_is_slow_to_answer_is_left_out_next(each_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
