@@ -68,12 +68,12 @@ def running_node(
     folder = NodeFolder(_temporary() if data is None else data)
     try:
         start = prepared(folder, port=port, heap=heap, distribution=distribution, progress=progress, environ=environ)
-        process = _supervised(start, temporary=data is None)
+        process = supervised(start, temporary=data is None)
         try:
             folder.remember(process.pid, start.engine)
             yield ready(process, start)
         finally:
-            _stop(process)
+            stop(process)
             folder.forget()
     finally:
         if data is None:
@@ -168,7 +168,7 @@ def detached(start: Start) -> subprocess.Popen[bytes]:
             raise EngineError(f"{start.command[0]} cannot be started{became}: {error.strerror}") from error
 
 
-def _supervised(start: Start, temporary: bool) -> subprocess.Popen[bytes]:
+def supervised(start: Start, temporary: bool) -> subprocess.Popen[bytes]:
     """Start a node that ends when this process does, and return its supervisor."""
     order = {
         "command": start.command,
@@ -187,7 +187,7 @@ def _supervised(start: Start, temporary: bool) -> subprocess.Popen[bytes]:
         )
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """End a supervised node by closing the pipe that keeps it alive, and wait for it."""
     if process.stdin is not None:
         process.stdin.close()
