@@ -174,10 +174,11 @@ class Ours(Contestant):
         return times
 
     def notes(self) -> dict[str, int]:
-        """Return how many windows the ledger has."""
+        """Return how many passes of each kind the ledger has."""
         index = self._settings.state("runs")
         self._siem.call("POST", f"/{index}/_refresh")
-        return {"passes": self._siem.count(index, {"match_all": {}})}
+        passes = self._siem.scan(index, {"query": {"term": {"kind": "pass"}}})
+        return dict(Counter(f"passes, {hit['_source']['pass']}" for hit in passes))
 
 
 @dataclass(frozen=True)

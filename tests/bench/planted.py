@@ -23,6 +23,7 @@ KIND = "mqtt"  # of which hardly a shipped hunt asks anything
 PATTERN = "logstash-*"
 GROUP = 10
 PULSE_SECONDS = 0.5
+BATCH = 125  # events in a bulk at most, as Logstash has it
 Place = tuple[str, str]  # index and id
 Json = dict[str, Any]
 
@@ -186,10 +187,11 @@ class Stream(threading.Thread):
         self.join()
 
     def _stored(self) -> bool:
-        """Return whether the engine has taken what is kept."""
-        try:
-            self._planted.send(self._kept)
-        except requests.RequestException:
-            return False
-        self._kept = []
+        """Return whether the engine has taken all that is kept."""
+        while self._kept:
+            try:
+                self._planted.send(self._kept[:BATCH])
+            except requests.RequestException:
+                return False
+            del self._kept[:BATCH]
         return True

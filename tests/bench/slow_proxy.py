@@ -21,6 +21,15 @@ PATIENCE_SECONDS = 300
 NOT_PASSED_ON = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
+class _Server(ThreadingHTTPServer):
+    """A server that says nothing of clients that are killed."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing."""
+
+
 class Held:
     """A search that the proxy holds: `arrived` is set when it has come, and it goes on once `released` is."""
 
@@ -39,8 +48,7 @@ class Proxy:
         self._seconds = 0.0
         self._free: list[float] = []  # when each place of the engine is free again
         self._held: Held | None = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Proxy:
