@@ -100,7 +100,7 @@ class Cluster:
         config = folder.config / start.engine.config_file
         config.write_text(json.dumps(json.loads(config.read_text("utf-8")) | self._in_cluster(n)), "utf-8")
         java, *options = start.command
-        self._processes[n] = supervised(replace(start, command=(java, QUICK, *options)), temporary=False)
+        self._processes[n] = supervised(replace(start, command=(java, QUICK, *options)), temporary=True)
         folder.remember(self._processes[n].pid, start.engine)
         return start
 
