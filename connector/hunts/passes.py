@@ -33,7 +33,7 @@ from connector.hunts.parts import Turn
 from connector.hunts.questions import Asked, Json, Known
 from connector.hunts.tally import instant, tallied, told
 from connector.hunts.todo import LIVE, Kind, Todo, chosen, due, skipping
-from connector.hunts.watermark import CENSUS, State, Taken, move, read_state, take
+from connector.hunts.watermark import CENSUS, State, Taken, move, read_state, take, write_state
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
@@ -138,6 +138,8 @@ def run_pass(
     grown = state.until(_milliseconds(began - order.lag), [hunt.id for hunt in order.hunts], order.broken)
     grown, todo = _todo(siem, settings, order, grown, began)
     if not todo:
+        if stored and grown.missing != state.missing:  # a time in which no event came is looked at, too
+            write_state(siem, index, grown, stored, began)
         at = _moment(grown.watermark)
         return Pass(at, at, at, notes=notes)
     mine = take(siem, index, grown, stored, began)
