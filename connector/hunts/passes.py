@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from connector.errors import NotThere, Refused, SiemError
+from connector.errors import HuntsError, NotThere, Refused, SiemError
 from connector.hunts.asking import FATAL, Progress, Window, counted, total
 from connector.hunts.census import census, narrowed
 from connector.hunts.findings import Addition, clear, write
@@ -283,8 +283,10 @@ class _Desk:
             result = self._found(result, asked, narrow, window, [number for number, _ in numbers])
         except FATAL:
             raise
-        except SiemError as error:
+        except HuntsError as error:
             result = replace(result, error=str(error))
+        except Exception as error:  # whatever an event brings out in us: the other hunts are to go on
+            result = replace(result, error=f"a fault of guided-hunts: {type(error).__name__}: {error}")
         return replace(result, took_ms=took + round((time.monotonic() - started) * 1000))
 
     def _found(
