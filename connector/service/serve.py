@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from connector.errors import HuntsError, LeaseLost, Unreachable
+from connector.errors import Conflict, HuntsError, LeaseLost, Unreachable
 from connector.hunts.audit import audit
 from connector.hunts.ledger import Ledger
 from connector.hunts.passes import EPOCH, KEEP, Order, Pass, run_pass
@@ -79,7 +79,7 @@ class Service:
             self._session()
         except LeaseLost as error:
             say(self.logger, "warning", "lease", "the lease is lost", error=error)
-        except HuntsError as error:
+        except Exception as error:  # a fault of ours, too: it is said where it is
             self._trouble(error)
             self.stop.wait(RETRY_SECONDS)
         finally:
@@ -121,9 +121,9 @@ class Service:
             self.stop.wait(lease.ttl.total_seconds() / 3)
         return False
 
-    def _trouble(self, error: HuntsError) -> None:
+    def _trouble(self, error: Exception) -> None:
         """Say what keeps the service from working."""
-        self.health.trouble = str(error)
+        self.health.trouble = str(error) if isinstance(error, HuntsError) else repr(error)
         self.metrics.engine_reachable(not isinstance(error, Unreachable))
         say(self.logger, "error", "trouble", "cannot work now: it is tried again", error=error)
 
@@ -208,7 +208,11 @@ class _Shift:
             if self.service.reload():
                 self.known = Known()
             end = time.monotonic() + self.settings.service.every.total_seconds()
-            self._turn(end)
+            try:
+                self._turn(end)
+            except Conflict as error:  # as after `hunts replay`
+                words = "somebody else has changed what there is to do: this turn is done again"
+                say(self.service.logger, "warning", "pass", words, error=error)
             self.service.stop.wait(max(0.0, end - time.monotonic()))
 
     def _turn(self, end: float) -> None:
