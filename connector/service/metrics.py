@@ -70,8 +70,8 @@ class Metrics:
         """Make the metrics of what passes have covered."""
         age = self._gauge("watermark_age_seconds", "Age of the moment up to which passes came; NaN if not known.")
         age.set_function(self._watermark_age)
-        self._missing = self._gauge("missing_window_seconds", "Time that passes have not covered, over all hunts.")
-        self._missing_hunts = self._gauge("missing_window_hunts", "Hunts that have such time.")
+        self._missing = self._gauge("missing_window_seconds", "The longest that a hunt has still to look at.")
+        self._missing_hunts = self._gauge("missing_window_hunts", "Hunts that have something to look at still.")
         self._late = self._counter("late_events", "Events that audits found after the pass of their window.")
         self._audits = self._counter("audits", "Audits done.")
 
@@ -111,7 +111,7 @@ class Metrics:
         self._watermark = moment
 
     def missing(self, seconds: float, hunts: int) -> None:
-        """Note how much time is not covered, summed over hunts, and how many hunts that are."""
+        """Note the longest time that a hunt has still to look at, and how many hunts have such time."""
         self._missing.set(seconds)
         self._missing_hunts.set(hunts)
 

@@ -194,7 +194,6 @@ class _Shift:
     audited: datetime = EPOCH
     tidied: datetime = EPOCH
     noted: set[str] = field(default_factory=set)
-    left: bool = False  # whether something was missed that can be done now
 
     @property
     def settings(self) -> Settings:
@@ -217,17 +216,19 @@ class _Shift:
 
     def _turn(self, end: float) -> None:
         """Do what is to be done until the time `end` of the monotonic clock, the live pass in any case."""
-        live = self._order(newest=True)
-        failed = self._pass(replace(live, leave=frozenset(self.slow)))
-        if self.slow:
-            failed |= self._pass(replace(live, leave=frozenset(h.id for h in live.hunts if h.id not in self.slow)))
-        self._audit()
+        live, slow = self._order(newest=True), frozenset(self.slow)
+        done = [self._pass(replace(live, leave=slow))]
+        if slow:
+            done.append(self._pass(replace(live, leave=frozenset(h.id for h in live.hunts if h.id not in slow))))
+        left = max(each.left_ms for each in done)
+        self.service.metrics.missing(left / 1000, sum(each.left_hunts for each in done))
+        more = self._audit() or left > 0
         self._tidy()
         missed = self._order(newest=self.settings.service.newest_first)
-        while self.left and not self.service.stop.is_set():
-            failed |= self._pass(replace(missed, leave=frozenset(failed)))
-            if time.monotonic() >= end:
-                break
+        while more and not self.service.stop.is_set():
+            failed = frozenset(hunt.id for each in done for hunt in each.failed)
+            done.append(self._pass(replace(missed, leave=failed)))
+            more = done[-1].left_ms > 0 and time.monotonic() < end
 
     def _order(self, *, newest: bool) -> Order:
         """Return the order for a pass."""
@@ -235,21 +236,20 @@ class _Shift:
         keep = max(KEEP, service.audit_back) + SLOT_MARGIN
         return Order(loaded.hunts, service.lag, broken=loaded.broken, newest=newest, scheduled=True, keep=keep)
 
-    def _pass(self, order: Order) -> set[str]:
-        """Make a pass and do what outcomes are due; return the ids of hunts that failed."""
+    def _pass(self, order: Order) -> Pass:
+        """Return a pass that was made, with what outcomes are due done."""
         service = self.service
         service.health.beat()
         done = run_pass(
             self.siem, self.settings, order, service.clock, lambda *_: service.health.beat(), known=self.known
         )
-        self.left = done.left_ms > 0
         self.slow = (self.slow - {h.id for h in done.hunts}) | {h.id for h in done.hunts if h.took_ms >= SLOW_MS}
         self._tell(done)
         for outcome in due_outcomes(self.siem, self.settings, order.hunts, service.clock()):
             level: Level = "error" if outcome.error else "info"
             did = f"{outcome.tagged} events tagged, {outcome.declared} declared, {outcome.updated} updated"
             say(service.logger, level, "outcome", f"{outcome.name}: {did}", error=outcome.error, hunt=outcome.name)
-        return {hunt.id for hunt in done.failed}
+        return done
 
     def _tell(self, done: Pass) -> None:
         """Say what a pass did."""
@@ -257,7 +257,6 @@ class _Shift:
         service.health.watermark, service.health.trouble = done.watermark, ""
         service.metrics.engine_reachable(True)
         service.metrics.watermark(done.watermark)
-        service.metrics.missing(done.left_ms / 1000, done.left_hunts)
         ran = ((hunt.name, hunt.hits, hunt.new, hunt.error) for hunt in done.hunts)
         service.metrics.pass_done(seconds, done.events, done.kind, ran)
         facts: dict[str, Fact] = {
@@ -284,19 +283,19 @@ class _Shift:
             say(service.logger, "warning", "pass", note)
         self.noted = set(done.notes)
 
-    def _audit(self) -> None:
-        """Look for events that came late, if it is time."""
+    def _audit(self) -> bool:
+        """Look for events that came late, if it is time; return whether there are any."""
         service, now = self.settings.service, self.service.clock()
         if not service.audit_back or now - self.audited < service.audit_every:
-            return
+            return False
         self.audited = now
         found = audit(self.siem, self.settings, self.service.watched.loaded.hunts, service.audit_back, now)
         self.service.metrics.audit_done()
         self.service.metrics.late_events(found.late)
         if found.grown:
-            self.left = True
             slots = f"{len(found.grown)} slots of 10 minutes are done again"
             say(self.service.logger, "warning", "audit", f"{found.late} events came late: {slots}", late=found.late)
+        return bool(found.grown)
 
     def _tidy(self) -> None:
         """Delete ledger entries that are too old, from time to time."""
