@@ -14,10 +14,11 @@ import click
 
 from connector.cli import context
 from connector.cli.output import Printed, json_option, note, rows, show
-from connector.cli.running import as_moment, leave_if, pass_tables, second, selected, tell_problems, told
+from connector.cli.running import as_moment, by_reason, leave_if, pass_tables, second, selected, tell_problems, told
 from connector.hunts.audit import replay as hunts_again
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.passes import EPOCH, Order
+from connector.hunts.questions import Json
 from connector.respond.outcomes import pass_and_outcomes
 from connector.service.health import Health, HealthServer
 from connector.service.logs import log_to
@@ -90,40 +91,39 @@ def show_status(ctx: context.Context, /, as_json: bool) -> None:
 
 
 def _status_tables(found: Status) -> Printed:
-    """Return the service, passes, delays and hunts, those in trouble first."""
-    parts: list[Any] = [_service_line(found), _watermark_line(found), *_delay_lines(found)]
-    parts += [f"broken, its hunts are left out here: {problem}" for problem in found.problems]
-    cells = [
-        (
-            second(p["started"]),
-            p["pass"],
-            second(_of(p["from"])),
-            second(_of(p["to"])),
-            p["events"],
-            p["hits"],
-            *_ran(p),
-        )
-        for p in found.passes
-    ]
+    """Return the service, passes, delays, broken files and hunts, those in trouble first."""
+    parts: list[Any] = [_service_line(found), _watermark_line(found), *_left_line(found.hunts), *_delay_lines(found)]
+    parts += [f"broken: {problem}" for problem in found.problems]
+    parts += ["a service that runs goes on with what it read of them before"] if found.problems else []
     columns = ("last passes", "kind", "from", "to", "events", "hits", "seconds", "failed")
-    parts += [rows(columns, cells)] if cells else []
-    ordered = sorted(found.hunts, key=lambda hunt: (not hunt.error, -hunt.missing_s, -hunt.hits, hunt.name))
-    shown = [hunt for hunt in ordered if hunt.error or hunt.hits][: max(PRINTED, len(found.failing))]
+    parts += [rows(columns, map(_pass_row, found.passes))] if found.passes else []
+    return [*parts, *_hunt_tables(found.hunts, len(found.failing))]
+
+
+def _pass_row(entry: Json) -> tuple[object, ...]:
+    """Return the cells of one pass, as the ledger has it."""
+    times = (second(entry["started"]), entry["pass"], second(_of(entry["from"])), second(_of(entry["to"])))
+    failed = ", ".join(error["hunt"] for error in entry["errors"])
+    return (*times, entry["events"], entry["hits"], entry["took_ms"] / 1000, failed)
+
+
+def _hunt_tables(hunts: Sequence[HuntStatus], failing: int) -> list[Any]:
+    """Return the hunts that fail and those that had most when last asked; of the others what keeps them back."""
+    ordered = sorted(hunts, key=lambda hunt: (not hunt.error, -hunt.hits, hunt.name))
+    shown = [hunt for hunt in ordered if hunt.error or hunt.hits][: max(PRINTED, failing)]
+    others = ordered[len(shown) :]
     columns = ("hunt", "last asked", "has looked up to", "behind", "hits", "new", "seconds", "trouble")
-    parts += [rows(columns, [_hunt_row(hunt) for hunt in shown])] if shown else []
-    well = len(found.hunts) - len(shown)
-    parts += [f"{well} more hunts are well: --json has them"] if well else []
-    return parts
+    parts: list[Any] = [rows(columns, map(_hunt_row, shown))] if shown else []
+    parts += by_reason((hunt.trouble, hunt.name) for hunt in others if hunt.trouble)
+    waiting = sum(1 for hunt in others if hunt.asked is None)
+    well = sum(1 for hunt in others if hunt.asked and not hunt.trouble)
+    counts = [f"{well} more hunts are well"] * bool(well) + [f"{waiting} were not asked yet"] * bool(waiting)
+    return [*parts, *([f"{', '.join(counts)}: --json has them"] if counts else [])]
 
 
 def _of(milliseconds: int) -> datetime:
     """Return epoch milliseconds of the ledger as a moment."""
     return EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def _ran(entry: dict[str, Any]) -> tuple[float, str]:
-    """Return how long a pass took, in seconds, and which hunts failed."""
-    return entry["took_ms"] / 1000, ", ".join(error["hunt"] for error in entry["errors"])
 
 
 def _hunt_row(hunt: HuntStatus) -> tuple[object, ...]:
@@ -147,6 +147,12 @@ def _watermark_line(found: Status) -> str:
     if found.watermark is None or found.age_s is None:
         return "no pass was made yet"
     return f"passes have come to {second(found.watermark)}, {_time(found.age_s)} ago"
+
+
+def _left_line(hunts: Sequence[HuntStatus]) -> list[str]:
+    """Return a line on what was missed, or is to be looked at again, if there is any."""
+    left = [hunt.missing_s for hunt in hunts if hunt.missing_s]
+    return [f"{len(left)} hunts have still to look at up to {_time(max(left))}: `hunts gaps` says why"] if left else []
 
 
 def _delay_lines(found: Status) -> list[str]:
@@ -182,7 +188,7 @@ def show_gaps(ctx: context.Context, /, as_json: bool) -> None:
     """
     catalogue = load_catalogue(ctx.settings)
     tell_problems(catalogue)
-    found = gaps(ctx.siem(), ctx.settings, catalogue.active, datetime.now(UTC))
+    found = gaps(ctx.siem(), ctx.settings, catalogue.active, bool(catalogue.problems), datetime.now(UTC))
     show(found, table=_gap_tables, as_json=as_json)
 
 

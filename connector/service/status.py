@@ -19,11 +19,13 @@ from connector.hunts.questions import Json
 from connector.hunts.todo import due
 from connector.hunts.watermark import CENSUS, State, read_state
 from connector.service.lease import LeaseSeen, read_lease
-from connector.settings.model import Settings
+from connector.settings.model import ServiceSettings, Settings
 from connector.siem.client import Siem
 from connector.siem.delays import Delays, measured_delays
 
 RECENT = 5  # passes shown
+LATE = 2  # passes that may be missing before what they are for is a gap
+MILLISECOND = timedelta(milliseconds=1)
 SILENT = 2  # leases long, after which the service is taken for gone
 
 
@@ -44,7 +46,7 @@ class ActiveService:
 class HuntStatus:
     """One hunt: when it was asked last, up to when it has looked at all events, and what it had when last asked.
 
-    `behind_s` is how far that is behind now, `missing_s` how much it has still to look at. `error` says why it failed,
+    `behind_s` is how far that is behind now, `missing_s` how much it is to look at by now. `error` says why it failed,
     `trouble` why it may find nothing.
     """
 
@@ -105,7 +107,7 @@ def status(siem: Siem, settings: Settings, hunts: Sequence[Hunt], problems: Iter
         lag_s=settings.service.lag.total_seconds(),
         delays=measured_delays(siem, settings.events),
         passes=Ledger(siem, settings.state("runs")).newest(RECENT),
-        hunts=tuple(_hunt(hunt, state, now) for hunt in hunts) if state else (),
+        hunts=tuple(_hunt(hunt, state, settings.service.lag, now) for hunt in hunts) if state else (),
         problems=tuple(problems),
     )
 
@@ -124,18 +126,26 @@ def check_no_service(siem: Siem, settings: Settings, now: datetime) -> None:
         raise Refused(f"a service does the passes ({where}): `hunts status` shows it; stop it to make passes by hand")
 
 
-def gaps(siem: Siem, settings: Settings, hunts: Sequence[Hunt], now: datetime) -> tuple[Gap, ...]:
-    """Return what was not looked at, the oldest first; hunts that wait for their schedule have no gap."""
+def gaps(siem: Siem, settings: Settings, hunts: Sequence[Hunt], broken: bool, now: datetime) -> tuple[Gap, ...]:
+    """Return what was not looked at, the oldest first; hunts that wait for their schedule have no gap.
+
+    `broken` says that files of hunts are, so that a hunt that is not here may be in one.
+    """
     found = read_state(siem, settings.state("state"))
-    return found_gaps(found[0], hunts, settings.service.lag, now) if found else ()
+    return found_gaps(found[0], hunts, settings.service, broken, now) if found else ()
 
 
-def found_gaps(state: State, hunts: Sequence[Hunt], lag: timedelta, now: datetime) -> tuple[Gap, ...]:
-    """Return the gaps that a state has."""
+def found_gaps(
+    passes: State, hunts: Sequence[Hunt], service: ServiceSettings, broken: bool, now: datetime
+) -> tuple[Gap, ...]:
+    """Return the gaps there are when passes are so far; what the next one or two passes are for is none yet."""
     named: dict[tuple[Stretch, str], list[str]] = {}
+    lag, upto = service.lag, (now - service.lag - EPOCH) // MILLISECOND
+    late = upto - passes.watermark > LATE * service.every // MILLISECOND
+    state = passes.until(upto if late else passes.watermark, [hunt.id for hunt in hunts], broken)
     for hunt in hunts:
         for stretch in state.of(hunt.id) if due(hunt, state, lag, now) else ():
-            named.setdefault((stretch, _why(state, hunt, stretch)), []).append(hunt.name)
+            named.setdefault((stretch, _why(passes, hunt, stretch)), []).append(hunt.name)
     gone = [id for id in state.missing if id not in {CENSUS, *(hunt.id for hunt in hunts)}]
     for id in gone:
         for stretch in state.of(id):
@@ -148,6 +158,8 @@ def _why(state: State, hunt: Hunt, stretch: Stretch) -> str:
     """Return why a hunt has not looked at a stretch."""
     if error := state.last.get(hunt.id, {}).get("error"):
         return f"it failed: {error}"
+    if stretch[0] >= state.watermark:
+        return "no pass has come so far"
     return "to be looked at again" if state.is_again(hunt.id, stretch) else "not looked at yet"
 
 
@@ -161,7 +173,7 @@ def _active(seen: LeaseSeen, now: datetime) -> ActiveService | None:
     return ActiveService(holder.host, holder.pid, holder.version, *times, silent)
 
 
-def _hunt(hunt: Hunt, state: State, now: datetime) -> HuntStatus:
+def _hunt(hunt: Hunt, state: State, lag: timedelta, now: datetime) -> HuntStatus:
     """Return how one hunt is."""
     last: Mapping[str, Json] = state.last
     own = last.get(hunt.id, {})
@@ -174,7 +186,7 @@ def _hunt(hunt: Hunt, state: State, now: datetime) -> HuntStatus:
         asked=asked,
         upto=upto,
         behind_s=(now - upto).total_seconds(),
-        missing_s=total(state.of(hunt.id)) / 1000,
+        missing_s=total(state.of(hunt.id)) / 1000 if due(hunt, state, lag, now) else 0.0,
         hits=own.get("hits", 0),
         new=own.get("new", 0),
         took_ms=own.get("took_ms", 0),
