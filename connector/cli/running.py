@@ -140,7 +140,7 @@ def _run_tables(result: Run) -> Printed:
         if few or h.groups or h.error
     ]
     parts: list[Any] = [rows(columns, cells), f"of {result.events:,} events"]
-    parts += [] if few else by_reason((h.status, h.name) for h in result.hunts if not h.groups and not h.error)
+    parts += [] if few else _by_reason((h.status, h.name) for h in result.hunts if not h.groups and not h.error)
     if not result.events:
         parts.append("no event lies in that time: --since, --from and --to choose another, --all-time looks at all")
     for hunt in result.hunts:
@@ -149,7 +149,7 @@ def _run_tables(result: Run) -> Printed:
     return [*parts, *(_events_table(result.hunts[0]) if len(result.hunts) == 1 else ())]
 
 
-def by_reason(hunts: Iterable[tuple[str, str]]) -> list[str]:
+def _by_reason(hunts: Iterable[tuple[str, str]]) -> list[str]:
     """Return a line for each reason with the hunts it is true of; they come as reason and name."""
     named: dict[str, list[str]] = {}
     for reason, name in hunts:
@@ -272,7 +272,7 @@ def pass_tables(result: dict[str, Any]) -> Printed:
         ]
         columns = ("hunt", "severity", "events that match", "in findings", "findings", "new", "trouble")
         parts += [rows(columns, cells)] if cells else []
-        parts += by_reason((h.trouble, h.name) for h in each.hunts if h.trouble and not h.matching and not h.error)
+        parts += _by_reason((h.trouble, h.name) for h in each.hunts if h.trouble and not h.matching and not h.error)
     return [*parts, *_outcome_tables(result["outcomes"]), *delivery_tables(result["deliveries"])]
 
 

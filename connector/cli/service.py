@@ -14,7 +14,7 @@ import click
 
 from connector.cli import context
 from connector.cli.output import Printed, json_option, note, rows, show
-from connector.cli.running import as_moment, by_reason, leave_if, pass_tables, second, selected, tell_problems, told
+from connector.cli.running import as_moment, leave_if, pass_tables, second, selected, tell_problems, told
 from connector.hunts.audit import replay as hunts_again
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.passes import EPOCH, Order
@@ -92,7 +92,7 @@ def show_status(ctx: context.Context, /, as_json: bool) -> None:
 
 def _status_tables(found: Status) -> Printed:
     """Return the service, passes, delays, broken files and hunts, those in trouble first."""
-    parts: list[Any] = [_service_line(found), _watermark_line(found), *_left_line(found.hunts), *_delay_lines(found)]
+    parts: list[Any] = [_service_line(found), _watermark_line(found), *_gap_line(found), *_delay_lines(found)]
     parts += [f"broken: {problem}" for problem in found.problems]
     parts += ["a service that runs goes on with what it read of them before"] if found.problems else []
     columns = ("last passes", "kind", "from", "to", "events", "hits", "seconds", "failed")
@@ -108,17 +108,20 @@ def _pass_row(entry: Json) -> tuple[object, ...]:
 
 
 def _hunt_tables(hunts: Sequence[HuntStatus], failing: int) -> list[Any]:
-    """Return the hunts that fail and those that had most when last asked; of the others what keeps them back."""
+    """Return the hunts that fail and those that had most when last asked, and how the others are."""
     ordered = sorted(hunts, key=lambda hunt: (not hunt.error, -hunt.hits, hunt.name))
     shown = [hunt for hunt in ordered if hunt.error or hunt.hits][: max(PRINTED, failing)]
     others = ordered[len(shown) :]
     columns = ("hunt", "last asked", "has looked up to", "behind", "hits", "new", "seconds", "trouble")
-    parts: list[Any] = [rows(columns, map(_hunt_row, shown))] if shown else []
-    parts += by_reason((hunt.trouble, hunt.name) for hunt in others if hunt.trouble)
-    waiting = sum(1 for hunt in others if hunt.asked is None)
-    well = sum(1 for hunt in others if hunt.asked and not hunt.trouble)
-    counts = [f"{well} more hunts are well"] * bool(well) + [f"{waiting} were not asked yet"] * bool(waiting)
-    return [*parts, *([f"{', '.join(counts)}: --json has them"] if counts else [])]
+    counts = {
+        "are well": sum(1 for hunt in others if hunt.asked and not hunt.trouble),
+        "may find nothing, as fields or lists of theirs are not there": sum(1 for hunt in others if hunt.trouble),
+        "were not asked yet": sum(1 for hunt in others if not hunt.asked),
+    }
+    lines = [
+        f"{number} {'more ' * bool(shown)}hunts {how}: --json has them" for how, number in counts.items() if number
+    ]
+    return [*([rows(columns, map(_hunt_row, shown))] if shown else []), *lines]
 
 
 def _of(milliseconds: int) -> datetime:
@@ -149,10 +152,11 @@ def _watermark_line(found: Status) -> str:
     return f"passes have come to {second(found.watermark)}, {_time(found.age_s)} ago"
 
 
-def _left_line(hunts: Sequence[HuntStatus]) -> list[str]:
-    """Return a line on what was missed, or is to be looked at again, if there is any."""
-    left = [hunt.missing_s for hunt in hunts if hunt.missing_s]
-    return [f"{len(left)} hunts have still to look at up to {_time(max(left))}: `hunts gaps` says why"] if left else []
+def _gap_line(found: Status) -> list[str]:
+    """Return a line on what hunts have not looked at, if there is any."""
+    names = {name for gap in found.gaps for name in gap.hunts}
+    longest = max((gap.end - gap.start for gap in found.gaps), default=timedelta()).total_seconds()
+    return [f"{len(names)} hunts have not looked at up to {_time(longest)}: `hunts gaps` says why"] if names else []
 
 
 def _delay_lines(found: Status) -> list[str]:
@@ -166,7 +170,7 @@ def _delay_lines(found: Status) -> list[str]:
         clocks = delays.clocks
         parts.append(f"clocks of nodes {clocks.behind:.2f} s behind to {clocks.ahead:.2f} s ahead of this one")
     enough = "covers" if found.lag_s >= delays.needed else "is too short for"
-    line = f"the lag of {found.lag_s:g} s {enough} the {delays.needed:.1f} s measured: {', '.join(parts)}"
+    line = f"the lag of {found.lag_s:g} s {enough} the {delays.needed:.2f} s measured: {', '.join(parts)}"
     return [line, *delays.notes]
 
 

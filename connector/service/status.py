@@ -24,7 +24,7 @@ from connector.siem.client import Siem
 from connector.siem.delays import Delays, measured_delays
 
 RECENT = 5  # passes shown
-LATE = 2  # passes that may be missing before what they are for is a gap
+LATE = 2  # passes: what is missing for no longer is no gap yet
 MILLISECOND = timedelta(milliseconds=1)
 SILENT = 2  # leases long, after which the service is taken for gone
 
@@ -46,7 +46,7 @@ class ActiveService:
 class HuntStatus:
     """One hunt: when it was asked last, up to when it has looked at all events, and what it had when last asked.
 
-    `behind_s` is how far that is behind now, `missing_s` how much it is to look at by now. `error` says why it failed,
+    `behind_s` is how far that is behind now, `missing_s` how much it has still to look at. `error` says why it failed,
     `trouble` why it may find nothing.
     """
 
@@ -65,26 +65,6 @@ class HuntStatus:
 
 
 @dataclass(frozen=True)
-class Status:
-    """Everything: the active service (None if there is none), passes, what the lag must cover, hunts, broken files."""
-
-    now: datetime
-    service: ActiveService | None
-    watermark: datetime | None
-    age_s: float | None
-    lag_s: float
-    delays: Delays
-    passes: tuple[Json, ...]
-    hunts: tuple[HuntStatus, ...]
-    problems: tuple[str, ...]
-
-    @property
-    def failing(self) -> tuple[HuntStatus, ...]:
-        """Return the hunts that failed when they were last asked."""
-        return tuple(hunt for hunt in self.hunts if hunt.error)
-
-
-@dataclass(frozen=True)
 class Gap:
     """A stretch of time that hunts have not looked at though they should have, and why."""
 
@@ -94,10 +74,31 @@ class Gap:
     hunts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Status:
+    """Everything: the active service (None if there is none), passes, gaps, the lag, hunts, what is wrong in files."""
+
+    now: datetime
+    service: ActiveService | None
+    watermark: datetime | None
+    age_s: float | None
+    lag_s: float
+    delays: Delays
+    passes: tuple[Json, ...]
+    hunts: tuple[HuntStatus, ...]
+    gaps: tuple[Gap, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def failing(self) -> tuple[HuntStatus, ...]:
+        """Return the hunts that failed when they were last asked."""
+        return tuple(hunt for hunt in self.hunts if hunt.error)
+
+
 def status(siem: Siem, settings: Settings, hunts: Sequence[Hunt], problems: Iterable[str], now: datetime) -> Status:
     """Return how everything is; SiemError if the engine does not say."""
     found = read_state(siem, settings.state("state"))
-    state = found[0] if found else None
+    state, told = found[0] if found else None, tuple(problems)
     watermark = _moment(state.watermark) if state else None
     return Status(
         now=now,
@@ -107,8 +108,9 @@ def status(siem: Siem, settings: Settings, hunts: Sequence[Hunt], problems: Iter
         lag_s=settings.service.lag.total_seconds(),
         delays=measured_delays(siem, settings.events),
         passes=Ledger(siem, settings.state("runs")).newest(RECENT),
-        hunts=tuple(_hunt(hunt, state, settings.service.lag, now) for hunt in hunts) if state else (),
-        problems=tuple(problems),
+        hunts=tuple(_hunt(hunt, state, now) for hunt in hunts) if state else (),
+        gaps=found_gaps(state, hunts, settings.service, bool(told), now) if state else (),
+        problems=told,
     )
 
 
@@ -138,14 +140,14 @@ def gaps(siem: Siem, settings: Settings, hunts: Sequence[Hunt], broken: bool, no
 def found_gaps(
     passes: State, hunts: Sequence[Hunt], service: ServiceSettings, broken: bool, now: datetime
 ) -> tuple[Gap, ...]:
-    """Return the gaps there are when passes are so far; what the next one or two passes are for is none yet."""
+    """Return the gaps there are when passes are so far; what the pass at work and the next one are for is none."""
     named: dict[tuple[Stretch, str], list[str]] = {}
-    lag, upto = service.lag, (now - service.lag - EPOCH) // MILLISECOND
-    late = upto - passes.watermark > LATE * service.every // MILLISECOND
-    state = passes.until(upto if late else passes.watermark, [hunt.id for hunt in hunts], broken)
+    upto = (now - service.lag - EPOCH) // MILLISECOND
+    state = passes.until(upto, [hunt.id for hunt in hunts], broken)
     for hunt in hunts:
-        for stretch in state.of(hunt.id) if due(hunt, state, lag, now) else ():
-            named.setdefault((stretch, _why(passes, hunt, stretch)), []).append(hunt.name)
+        for stretch in state.of(hunt.id) if due(hunt, state, service.lag, now) else ():
+            if why := _why(passes, hunt, stretch, upto - LATE * service.every // MILLISECOND):
+                named.setdefault((stretch, why), []).append(hunt.name)
     gone = [id for id in state.missing if id not in {CENSUS, *(hunt.id for hunt in hunts)}]
     for id in gone:
         for stretch in state.of(id):
@@ -154,13 +156,15 @@ def found_gaps(
     return tuple(Gap(_moment(s[0]), _moment(s[1]), why, tuple(names)) for (s, why), names in ordered)
 
 
-def _why(state: State, hunt: Hunt, stretch: Stretch) -> str:
-    """Return why a hunt has not looked at a stretch."""
-    if error := state.last.get(hunt.id, {}).get("error"):
+def _why(passes: State, hunt: Hunt, stretch: Stretch, recent: int) -> str:
+    """Return why a hunt has not looked at a stretch; empty if it is recent and passes are about to."""
+    if error := passes.last.get(hunt.id, {}).get("error"):
         return f"it failed: {error}"
-    if stretch[0] >= state.watermark:
-        return "no pass has come so far"
-    return "to be looked at again" if state.is_again(hunt.id, stretch) else "not looked at yet"
+    if passes.is_again(hunt.id, stretch):
+        return "to be looked at again"
+    if stretch[0] >= recent:
+        return ""
+    return "no pass has come so far" if stretch[0] >= passes.watermark else "not looked at yet"
 
 
 def _active(seen: LeaseSeen, now: datetime) -> ActiveService | None:
@@ -173,7 +177,7 @@ def _active(seen: LeaseSeen, now: datetime) -> ActiveService | None:
     return ActiveService(holder.host, holder.pid, holder.version, *times, silent)
 
 
-def _hunt(hunt: Hunt, state: State, lag: timedelta, now: datetime) -> HuntStatus:
+def _hunt(hunt: Hunt, state: State, now: datetime) -> HuntStatus:
     """Return how one hunt is."""
     last: Mapping[str, Json] = state.last
     own = last.get(hunt.id, {})
@@ -186,7 +190,7 @@ def _hunt(hunt: Hunt, state: State, lag: timedelta, now: datetime) -> HuntStatus
         asked=asked,
         upto=upto,
         behind_s=(now - upto).total_seconds(),
-        missing_s=total(state.of(hunt.id)) / 1000 if due(hunt, state, lag, now) else 0.0,
+        missing_s=total(state.of(hunt.id)) / 1000,
         hits=own.get("hits", 0),
         new=own.get("new", 0),
         took_ms=own.get("took_ms", 0),
