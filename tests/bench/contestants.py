@@ -95,6 +95,7 @@ class Contestant(ABC):
 
     first: Instance
     second: Instance
+    due: tuple[str, int]  # what is to be done every 10 s: its name among the notes, and how many of it
 
     @abstractmethod
     def found(self) -> Counter[Place]:
@@ -125,6 +126,7 @@ class Elastalert(Contestant):
         rules = [rule_of(each, **{**self.text, **rule}) for each in able if each.questions]
         if not rules or len(rules) != len(mine):
             raise SystemExit(f"of {len(mine)} hunts {len(rules)} have something to ask")
+        self.due = "runs of a rule", len(rules)
         file = write_rules(folder, scene.url, rules, {"run_every": {"seconds": EVERY}, **config})
         create_indices(python, file)
         command = [str(python), "-m", "elastalert.elastalert", "--verbose", "--config", str(file)]
@@ -139,7 +141,7 @@ class Elastalert(Contestant):
         said = self._said()
         skipped = said.count("skipped: maximum number of running instances") + len(re.findall("was missed by", said))
         counts = {
-            "runs of a rule": said.count("elastalert:Ran "),
+            self.due[0]: said.count("elastalert:Ran "),
             "starts skipped": skipped,
             "rules disabled": said.count(" disabled\n"),
         }
@@ -152,6 +154,8 @@ class Elastalert(Contestant):
 
 class Ours(Contestant):
     """`hunts serve`, its findings those of the index of findings."""
+
+    due = "passes, live", 1
 
     def __init__(self, scene: Scene) -> None:
         """Prepare; hunts and settings are there already."""

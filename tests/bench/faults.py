@@ -51,7 +51,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from contestants import SERVICE, SIDES, Contestant, Scene
+from contestants import EVERY, SERVICE, SIDES, Contestant, Scene
 from ground import installed, say, settings_in
 from planted import PATTERN, Place, Planted, Stream, write_hunts
 from rich.console import Console
@@ -69,6 +69,7 @@ PATIENCE, SETTLE, POLL = 75, 25, 3
 STEADY = "steady stream"
 BARE = "steady stream, stored without the enrichment"
 RATE = 20
+SLOW = 90  # seconds
 LATE = 40  # events of each kind
 AGES = (5, 20, 60)
 Json = dict[str, Any]
@@ -125,18 +126,21 @@ class Trial:
         stream = Stream(self.planted, STEADY, per_second)
         stream.start()
         self.contestant.first.start()
-        deadline = time.monotonic() + PATIENCE
+        left = PATIENCE
         while not self.contestant.found():
-            if time.monotonic() > deadline:
+            if (left := left - POLL) < 0:
                 raise SystemExit(f"nothing is found at all: {self.contestant.first.log.read_text()[-2000:]}")
             self.rest(POLL)
         return stream
 
     def rest(self, seconds: float) -> None:
-        """Let time go by; a process that ends by itself is started again."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(1.0, left))
+        """Let time go by; a process that ends by itself is started again.
+
+        Time in which this process and all others were stopped does not count.
+        """
+        while seconds > 0:
+            time.sleep(min(1.0, seconds))
+            seconds -= 1.0
             for each in (self.contestant.first, self.contestant.second):
                 self.notes["ended by itself"] += each.revived()
 
@@ -148,11 +152,9 @@ class Trial:
 
     def drained(self, settle: float = SETTLE) -> None:
         """Return when what is planted by now is found, or nothing more of it is for long, and a while after that."""
-        wanted, before = set(self.planted.now()), -1
-        deadline = time.monotonic() + PATIENCE
-        while (found := len(wanted & self.contestant.found().keys())) < len(wanted) and time.monotonic() < deadline:
-            if found > before:
-                before, deadline = found, time.monotonic() + PATIENCE
+        wanted, before, left = set(self.planted.now()), -1, PATIENCE
+        while (found := len(wanted & self.contestant.found().keys())) < len(wanted) and left > 0:
+            before, left = found, PATIENCE if found > before else left - POLL
             self.rest(POLL)
         say(f"  {found} of {len(wanted)} found")
         self.rest(settle)
@@ -164,10 +166,12 @@ def overload(trial: Trial) -> None:
     trial.rest(15)
     before = trial.contestant.notes()
     trial.proxy.slow(1.5, 4)
-    trial.rest(90)
+    trial.rest(SLOW)
     during = trial.contestant.notes()
     trial.proxy.slow(0, 1)
-    trial.notes.update({f"{what}, slow": during[what] - before.get(what, 0) for what in during})
+    trial.notes.update({f"{what}, while slow": during[what] - before.get(what, 0) for what in during})
+    what, number = trial.contestant.due
+    trial.notes[f"{what}, while slow: due"] = number * SLOW // EVERY
     stream.end()
     trial.drained()
 

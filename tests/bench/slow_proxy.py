@@ -1,7 +1,8 @@
 """A proxy before the engine: makes searches of events slow, or holds one while something is done to the engine.
 
-Promises: everything is passed on as it is; without the engine a connection is closed, as if nobody listened. Will not:
-touch searches of other indices, which a slow engine would slow as well.
+Promises: everything is passed on as it is; without the engine a connection is closed, as if nobody listened. That, and
+an answer that the engine is not ready, comes half a second late, so that a client that asks again at once leaves an
+engine the time to start. Will not: touch searches of other indices, which a slow engine would slow as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 PATIENCE_SECONDS = 300
+NOT_READY_SECONDS = 0.5
 NOT_PASSED_ON = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
@@ -137,8 +139,11 @@ class Proxy:
                     headers = {k: v for k, v in self.headers.items() if k.lower() not in NOT_PASSED_ON}
                     self.engine.request(self.command, self.path, body or None, headers)
                     answer = self.engine.getresponse()
+                    if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+                        time.sleep(NOT_READY_SECONDS)
                     self.wfile.write(_raw(answer))
                 except (OSError, http.client.HTTPException):
+                    time.sleep(NOT_READY_SECONDS)
                     self.close_connection = True
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = passed_on
