@@ -93,6 +93,8 @@ def show_status(ctx: context.Context, /, as_json: bool) -> None:
 def _status_tables(found: Status) -> Printed:
     """Return the service, passes, delays, broken files and hunts, those in trouble first."""
     parts: list[Any] = [_service_line(found), _watermark_line(found), *_gap_line(found), *_delay_lines(found)]
+    bare = f"{found.not_enriched:,} events of the last day are not enriched, so no pass sees them"
+    parts += [f"{bare}: `hunts backfill --since 1d`"] if found.not_enriched else []
     parts += [f"broken: {problem}" for problem in found.problems]
     parts += ["a service that runs goes on with what it read of them before"] if found.problems else []
     columns = ("last passes", "kind", "from", "to", "events", "hits", "seconds", "failed")

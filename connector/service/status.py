@@ -14,8 +14,10 @@ from connector.errors import Refused
 from connector.hunts.hunt import Hunt
 from connector.hunts.intervals import Stretch, total
 from connector.hunts.ledger import Ledger
+from connector.hunts.mapped import INGESTED
+from connector.hunts.needs import DAY
 from connector.hunts.passes import EPOCH
-from connector.hunts.questions import Json
+from connector.hunts.questions import Json, during
 from connector.hunts.todo import due
 from connector.hunts.watermark import CENSUS, State, read_state
 from connector.service.lease import LeaseSeen, read_lease
@@ -76,7 +78,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything: the active service (None if there is none), passes, gaps, the lag, hunts, what is wrong in files."""
+    """Everything: the active service (None if there is none), passes, gaps, the lag, hunts, what is wrong in files.
+
+    `not_enriched` are events of the last day that no pass sees, because the SIEM stored them without our pipeline.
+    """
 
     now: datetime
     service: ActiveService | None
@@ -88,6 +93,7 @@ class Status:
     hunts: tuple[HuntStatus, ...]
     gaps: tuple[Gap, ...]
     problems: tuple[str, ...]
+    not_enriched: int
 
     @property
     def failing(self) -> tuple[HuntStatus, ...]:
@@ -111,7 +117,15 @@ def status(siem: Siem, settings: Settings, hunts: Sequence[Hunt], problems: Iter
         hunts=tuple(_hunt(hunt, state, now) for hunt in hunts) if state else (),
         gaps=found_gaps(state, hunts, settings.service, bool(told), now) if state else (),
         problems=told,
+        not_enriched=_not_enriched(siem, settings, now),
     )
+
+
+def _not_enriched(siem: Siem, settings: Settings, now: datetime) -> int:
+    """Return how many events of the last day have no stamp of ours."""
+    absent = {"bool": {"must_not": {"exists": {"field": INGESTED}}}}
+    days = [(source.pattern, during(source, now - DAY, None)) for source in settings.sources]
+    return sum(siem.count(pattern, {"bool": {"filter": [absent, *day]}}) for pattern, day in days)
 
 
 def active_service(siem: Siem, settings: Settings, now: datetime) -> ActiveService | None:
