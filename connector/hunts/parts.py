@@ -1,6 +1,6 @@
 """What windows add up to, kept by window, so that a window done again replaces exactly its own part.
 
-    settled   the sum of parts that are too old to be done again; `from` and `upto` say of which time
+    settled   the sum of parts that are too old to be done again; `times` says of which
     windows   the part of each window by its start, with its `end`; those of a slot that is over become one
 
 Promises: pure; a window counts once however often it is done and in whatever order windows come; whoever is late with a
@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.hunts.intervals import SLOT
+from connector.hunts.intervals import SLOT, joined
 
 Json = dict[str, Any]
 Sum = Callable[[Iterable[Json]], Json]  # of parts
-FROM, UPTO, END = "from", "upto", "end"
+END, TIMES = "end", "times"
+MOST_TIMES = 500  # of what is settled; beyond that the oldest become one, with what lies between them
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def with_part(kept: Mapping[str, Any], turn: Turn, own: Json | None, add: Sum) -
     Without a part of its own the window has nothing any more.
     """
     settled, parts = kept.get("settled"), kept.get("windows", {})
-    if settled and settled[FROM] < turn.end and turn.start < settled[UPTO]:
+    if settled and any(start < turn.end and turn.start < end for start, end in settled[TIMES]):
         return None
     replaced = [start for start, part in parts.items() if int(start) < turn.end and turn.start < part[END]]
     if any(int(start) < turn.start or turn.end < parts[start][END] for start in replaced):
@@ -71,7 +72,8 @@ def _compact(settled: Json | None, parts: Mapping[str, Json], turn: Turn, add: S
 
 def _settled(settled: Json | None, start: int, part: Json, add: Sum) -> Json:
     """Return the settled parts with one more."""
-    if settled is None:
-        return {**add([part]), FROM: start, UPTO: part[END]}
-    reach = {FROM: min(settled[FROM], start), UPTO: max(settled[UPTO], part[END])}
-    return {**add([settled, part]), **reach}
+    before = [settled] if settled else []
+    times = joined([*(tuple(time) for one in before for time in one[TIMES]), (start, part[END])])
+    oldest = max(0, len(times) - MOST_TIMES)
+    times = ((times[0][0], times[oldest][1]), *times[oldest + 1 :])
+    return {**add([*before, part]), TIMES: [list(time) for time in times]}
