@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from connector.hunts.asking import Key
 from connector.hunts.questions import Json, Question
 from connector.siem.client import Siem
 
-PAGE = 1000
+PAGE = 5000  # an engine looks at all events again for each page
 CLAUSES = 500  # of one query; engines take 1,024
+VALUES = 10_000  # of one clause; engines take 65,536
 
 
 def buckets(
@@ -38,3 +39,19 @@ def any_group(question: Question, fields: Sequence[str], keys: Iterable[Key]) ->
         absent = [{"exists": {"field": name}} for name, value in pairs if value is None]
         options.append({"bool": {"filter": terms, "must_not": absent}})
     return {"bool": {"should": options, "minimum_should_match": 1}}
+
+
+def any_value(question: Question, fields: Sequence[str], keys: Collection[Key]) -> list[Json]:
+    """Return filters that leave the events of these groups and few others: each field has a value that a group has.
+
+    A field of which there are too many values is not looked at.
+    """
+    filters = []
+    for place, name in enumerate(question.exact(field) for field in fields):
+        values = {key[place] for key in keys}
+        if name and len(values) <= VALUES:
+            present = {"terms": {name: sorted(value for value in values if value is not None)}}
+            absent = {"bool": {"must_not": {"exists": {"field": name}}}}
+            options = [present, absent] if None in values else [present]
+            filters.append({"bool": {"should": options, "minimum_should_match": 1}})
+    return filters

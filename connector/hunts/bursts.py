@@ -11,11 +11,11 @@ late: what an earlier pass has found stays. Will not: write anything. An event w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from connector.hunts.asking import Hit, Key, Window, hits, text_key
-from connector.hunts.buckets import CLAUSES, any_group, buckets
+from connector.hunts.buckets import CLAUSES, any_group, any_value, buckets
 from connector.hunts.needs import Beacon, Count, Distinct, Needs, Ratio, Sum
 from connector.hunts.questions import Asked, Json, Question
 from connector.hunts.spans import taking_part
@@ -24,6 +24,7 @@ from connector.siem.client import Siem
 # cardinality is an estimate, close below its precision: what it puts a little short is judged all the same
 ESTIMATE = 0.9
 MOST_PRECISE = 40_000
+AT = "at"
 
 Joined = dict[tuple[str, str], tuple[Hit, list[Key]]]  # by index and id
 Times = tuple[int, int]  # epoch milliseconds, both ends included
@@ -38,16 +39,18 @@ def burst(siem: Siem, asked: Asked, start: datetime | None, end: datetime | None
     return list(members.values())
 
 
-def new_in_burst(siem: Siem, asked: Asked, window: Window) -> list[tuple[Hit, list[Key]]]:
+def new_in_burst(siem: Siem, asked: Asked, narrow: Asked, window: Window) -> list[tuple[Hit, list[Key]]]:
     """Return the events that take part since the window's events came, each with its groups.
 
-    They are events of the window, and older ones that were too few until then.
+    They are events of the window, and older ones that were too few until then. What is asked about older ones is about
+    the groups that the window's events belong to, so that it costs less the fewer those are. `narrow` is the hunt as it
+    is asked where the window's events are.
     """
     length = _milliseconds(asked.hunt.needs)
-    spans = _spans(siem, asked, window, length)
+    spans, touched = _touched(siem, narrow, window, length)
     near = [(question, [_any_time(question, _wider(spans, length)), window.until]) for question in asked.questions]
     far = [(question, [_any_time(question, _wider(spans, 2 * length)), window.until]) for question in asked.questions]
-    candidates = _candidates(siem, asked, near, window.filter) if spans else []
+    candidates = _candidates(siem, asked, near, touched) if spans else []
     members: Joined = {}
     for key, own in _events(siem, asked, candidates, far):
         _join(members, key, newly_taking_part(asked.hunt.needs, own, window.start))
@@ -77,14 +80,16 @@ def _milliseconds(needs: Needs) -> int:
     return (needs.window or timedelta()) // timedelta(milliseconds=1)
 
 
-def _spans(siem: Siem, asked: Asked, window: Window, length: int) -> list[Times]:
-    """Return the times of the window's events, in steps of the hunt's window."""
+def _touched(siem: Siem, narrow: Asked, window: Window, length: int) -> tuple[list[Times], set[Key]]:
+    """Return the times of the window's events, in steps of the hunt's window, and the groups they belong to."""
     found: set[Times] = set()
-    for question in asked.questions:
-        step = {"date_histogram": {"field": question.source.time_field, "fixed_interval": f"{length}ms"}}
-        for bucket in buckets(siem, question, [window.filter], [{"at": step}], {}):
-            found.add((bucket["key"]["at"], bucket["key"]["at"] + length))
-    return sorted(found)
+    touched: set[Key] = set()
+    for question in narrow.questions:
+        step = {AT: {"date_histogram": {"field": question.source.time_field, "fixed_interval": f"{length}ms"}}}
+        for bucket in buckets(siem, question, [window.filter], [step, *_grouped(question)], {}):
+            found.add((bucket["key"][AT], bucket["key"][AT] + length))
+            touched.add(_key(question, bucket))
+    return sorted(found), touched
 
 
 def _wider(spans: Iterable[Times], margin: int) -> list[Times]:
@@ -108,29 +113,26 @@ def _any_time(question: Question, spans: Sequence[Times]) -> Json:
 Filtered = Sequence[tuple[Question, Sequence[Json]]]
 
 
-def _candidates(siem: Siem, asked: Asked, filtered: Filtered, new: Json | None = None) -> list[Key]:
-    """Return the groups that may have enough in all sources together and, with `new`, an event that it fits."""
+def _candidates(siem: Siem, asked: Asked, filtered: Filtered, touched: Collection[Key] | None = None) -> list[Key]:
+    """Return the groups that may have enough in all sources together; of those that are touched, if these are given."""
     enough: dict[Key, float] = defaultdict(float)
-    touched: set[Key] = set()
     for question, filters in filtered:
-        names = [question.exact(field) for field in asked.hunt.group_by]
-        for bucket in _groups(siem, question, filters, new):
-            key = text_key(tuple(bucket["key"].get(str(n)) if name else None for n, name in enumerate(names)))
-            enough[key] += _amount(bucket)
-            if new is None or bucket["new"]["doc_count"]:
-                touched.add(key)
+        narrow = [] if touched is None else any_value(question, asked.hunt.group_by, touched)
+        for bucket in buckets(siem, question, [*filters, *narrow], _grouped(question), _counted(question)):
+            enough[_key(question, bucket)] += _amount(bucket)
     least = _least(asked.hunt.needs)
-    return [key for key, amount in enough.items() if amount >= least and key in touched]
+    return [key for key, amount in enough.items() if amount >= least and (touched is None or key in touched)]
 
 
-def _groups(siem: Siem, question: Question, filters: Sequence[Json], new: Json | None) -> Iterator[Json]:
-    """Yield the group buckets of a question, with what is counted in each and with the number of new events."""
+def _grouped(question: Question) -> list[Json]:
+    """Return the sources of the aggregation by groups: the fields by their place among those it is grouped by."""
     names = [question.exact(field) for field in question.hunt.group_by]
-    sources = [{str(n): {"terms": {"field": f, "missing_bucket": True}}} for n, f in enumerate(names) if f]
-    inner = _counted(question)
-    if new:
-        inner["new"] = {"filter": new}
-    yield from buckets(siem, question, filters, sources, inner)
+    return [{str(n): {"terms": {"field": f, "missing_bucket": True}}} for n, f in enumerate(names) if f]
+
+
+def _key(question: Question, bucket: Json) -> Key:
+    """Return the group of a bucket; a field that the source cannot group by has no value."""
+    return text_key(bucket["key"].get(str(n)) for n in range(len(question.hunt.group_by)))
 
 
 def _counted(question: Question) -> dict[str, Json]:

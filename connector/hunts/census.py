@@ -15,7 +15,7 @@ from connector.hunts.condition import Matches, UnderDomain, leaves
 from connector.hunts.fields import KEYWORD, TEXT, Fields
 from connector.hunts.hunt import Hunt
 from connector.hunts.mapped import EVENT_TYPE, Mapped
-from connector.hunts.questions import Asked, Json, Known, Question
+from connector.hunts.questions import Asked, Json, Known, Places, Question
 from connector.settings.model import Source
 from connector.siem.client import Siem
 
@@ -33,7 +33,7 @@ class Census:
 
     events: int
     new: int
-    indices: Mapping[str, Sequence[str]] | None
+    indices: Places | None
     short: frozenset[str]
 
     def where(self, hunt: Hunt, source: Source) -> str:
@@ -51,6 +51,30 @@ def census(siem: Siem, mapped: Mapped, hunts: Sequence[Hunt], filters: Filters, 
     """Return what events each source has that fit its filters, and how many of them fit `new` as well."""
     asking = [(source, _asking(source, fields, hunts, filters(source), new)) for source, fields in mapped]
     return {source.pattern: _census(siem.search(source.pattern, body)) for source, body in asking}
+
+
+def everywhere(siem: Siem, mapped: Mapped, counted: Counted, known: Known) -> Counted:
+    """Return where events of any time are.
+
+    All events are looked at once; from then on what windows have is added, as every event comes in a window.
+    """
+    found: dict[str, Census] = {}
+    for source, fields in mapped:
+        here = counted[source.pattern]
+        if source.pattern not in known.places:
+            known.places[source.pattern] = _census(
+                siem.search(source.pattern, _asking(source, fields, (), (), None))
+            ).indices
+        known.places[source.pattern] = places = _together(known.places[source.pattern], here.indices)
+        found[source.pattern] = Census(0, 0, places, frozenset())
+    return found
+
+
+def _together(one: Places | None, other: Places | None) -> Places | None:
+    """Return the indices that either has for each type; None if one of them is not known."""
+    if one is None or other is None:
+        return None
+    return {kind: sorted({*one.get(kind, ()), *other.get(kind, ())}) for kind in {*one, *other}}
 
 
 def _asking(source: Source, fields: Fields, hunts: Sequence[Hunt], filters: Sequence[Json], new: Json | None) -> Json:
@@ -77,7 +101,7 @@ def _census(answer: Json) -> Census:
     return Census(int(answer["hits"]["total"]["value"]), new, _indices(found.get("indices")), short)
 
 
-def _indices(found: Any) -> Mapping[str, Sequence[str]] | None:
+def _indices(found: Any) -> Places | None:
     """Return the indices of each event type; None if they are more than were asked for."""
     if found is None or found["sum_other_doc_count"]:
         return None

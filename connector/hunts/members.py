@@ -51,14 +51,15 @@ def of_time(place: Place, asked: Asked, time: Time, numbers: Numbers = ()) -> Co
 def of_window(place: Place, asked: Asked, narrow: Asked, window: Window, numbers: Numbers = ()) -> Counting:
     """Return what counts since the window's events came; older events are among them that were too few until then.
 
-    `narrow` is the hunt as it is asked where the window's events are, `numbers` are those of its questions.
+    `asked` is the hunt as it is asked where events of any time are, `narrow` where the window's events are; `numbers`
+    are those of the questions of `narrow`.
     """
     filtered = [(question, [window.filter]) for question in narrow.questions]
     if isinstance(asked.hunt.needs, FirstSeen):
         return _novel(Memory(place.siem, place.seen, keep=window.end), asked, asked.hunt.needs, filtered)
     if every_event(asked.hunt.needs):
         return Counting(_every(place.siem, filtered, numbers))
-    return Counting(new_in_burst(place.siem, asked, window))
+    return Counting(new_in_burst(place.siem, asked, narrow, window))
 
 
 def _every(siem: Siem, filtered: Filtered, numbers: Numbers) -> Iterator[Member]:

@@ -102,7 +102,7 @@ class _Desk:
         """Delete what is long past, if the newest event is of a day that is new to the hunt."""
         if self.memory.keep is None:
             return
-        newest = min(end_of_day(last), self.memory.keep)  # an event may claim to be of the future
+        newest = end_of_day(min(last, self.memory.keep))  # an event may claim to be of the future
         if newest <= own.get("newest", 0):
             return
         long_past = max(0, newest - 2 * (self.needs.memory // MILLISECOND))

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 from connector.errors import HuntsError, NotThere, Refused, SiemError
 from connector.hunts.asking import FATAL, Progress, Window, counted, total
-from connector.hunts.census import census, narrowed
+from connector.hunts.census import census, everywhere, narrowed
 from connector.hunts.findings import Addition, clear, write
 from connector.hunts.hunt import Hunt
 from connector.hunts.intervals import slot_of
@@ -237,10 +237,14 @@ def _pass(desk: _Desk, known: Known, todo: Todo) -> Pass:
     new = todo.census.filter if todo.census else None
     there = census(siem, known.mapped, [each.hunt for each, _ in own], lambda _: [whole.filter], new)
     narrow = [narrowed(each, there, known) for each, _ in own]
+    ever = everywhere(siem, known.mapped, there, known)
     asking = [(q, [window.filter]) for each, (_, window) in zip(narrow, own, strict=True) for q in each.questions]
     answers = iter(counted(siem, asking))
     numbers = [[next(answers) for _ in each.questions] for each in narrow]
-    done = tuple(desk.hunt_pass(*each, less, found) for each, less, found in zip(own, narrow, numbers, strict=True))
+    done = tuple(
+        desk.hunt_pass(narrowed(each, ever, known), window, less, found)
+        for (each, window), less, found in zip(own, narrow, numbers, strict=True)
+    )
     if any(hunt.findings for hunt in done):
         siem.call("POST", f"/{desk.findings}/_refresh")
     took = round((time.monotonic() - started) * 1000)

@@ -6,7 +6,7 @@ not: ask.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 
 Json = dict[str, Any]
+Places = Mapping[str, Sequence[str]]  # the indices that have events of a type, by type
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,14 @@ def asked(mapped: Mapped, hunts: Sequence[Hunt]) -> tuple[Asked, ...]:
 
 
 class Known:
-    """What is worth keeping from one pass to the next: mappings, and hunts compiled for them."""
+    """What is worth keeping from one pass to the next: mappings, hunts compiled for them, and where events are."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self._mappings = Mappings()
         self.mapped: Mapped = ()
         self.asked: tuple[Asked, ...] = ()
+        self.places: dict[str, Places | None] = {}  # by the pattern of the source (`census.everywhere`)
         self._short: dict[tuple[int, frozenset[str]], Question] = {}
 
     def learn(self, siem: Siem, settings: Settings, hunts: Sequence[Hunt]) -> None:

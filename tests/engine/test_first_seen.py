@@ -106,6 +106,23 @@ def test_what_is_long_past_is_deleted_and_changes_no_answer(place: Place) -> Non
     assert found(place, settings) == expected and expected["old.example"] == 1
 
 
+def test_what_is_long_past_is_looked_for_once_a_day(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, noon = settings_in(place), round(DAY.timestamp()) * 1000
+    asked, deletions, call = hunt(needs=NEW, group_by=DOMAIN), [], place.siem._wire.call
+
+    def watched(method: str, path: str, *more: object) -> object:
+        """Carry a call, and note it if it deletes."""
+        deletions.extend([path] if path.endswith("_delete_by_query") else [])
+        return call(method, path, *more)
+
+    monkeypatch.setattr(place.siem._wire, "call", watched)
+    for hour, day in ((0, 0), (1, 0), (2, 0), (24, 1), (25, 1)):
+        came = noon + hour * HOURS * 1000
+        put_events(place, [event(hour * HOURS, came, domain=f"{hour}.example")])
+        passes(place, settings, [asked], came + 1)
+        assert len(deletions) == day + 1
+
+
 def test_a_hunt_says_that_it_only_learns(each_place: Place) -> None:
     settings = settings_in(each_place)
     put_events(each_place, [event(1), event(2, domain="b.example")])
