@@ -5,7 +5,9 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,28 +35,55 @@ def engine() -> Iterator[str]:
         yield node.url
 
 
-def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command line of the package in a folder."""
+def command(line: str) -> list[str]:
+    """Return what to execute for a command line of the package."""
     words = shlex.split(line)
     assert words[0] == "hunts", line
-    command = [sys.executable, "-c", "from connector.cli import main; main()", *words[1:]]
+    return [sys.executable, "-c", "from connector.cli import main; main()", *words[1:]]
+
+
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command line of the package in a folder."""
     environment = os.environ | {"COLUMNS": "200"}
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=240, env=environment, check=False
+        command(line), cwd=folder, capture_output=True, text=True, timeout=240, env=environment, check=False
     )
+
+
+@contextmanager
+def serving(line: str, folder: Path) -> Iterator[None]:
+    """Hold a service that has made a pass; at the end it stops when it is asked to."""
+    log = folder / "service.log"
+    with log.open("wb") as said:
+        service = subprocess.Popen(command(line), cwd=folder, stdout=said, stderr=said)
+    try:
+        end = time.monotonic() + 120
+        while '"action":"pass"' not in log.read_text(encoding="utf-8"):
+            assert service.poll() is None and time.monotonic() < end, log.read_text(encoding="utf-8")
+            time.sleep(0.2)
+        yield
+        service.terminate()
+        assert service.wait(60) == 0, log.read_text(encoding="utf-8")
+    finally:
+        service.kill()
+        service.wait()
 
 
 def test_every_command_of_the_readme_works(engine: str, tmp_path: Path) -> None:
     lines = commands("README.md")
     assert lines[0] == "hunts init" and len(lines) > 12
-    for line in lines:
-        done = run(line, tmp_path)
-        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
-        if line == "hunts init":
-            point_at(engine, tmp_path / "hunts.yml")
-        if line == "hunts install":
-            assert run(f"hunts load {OFFICE_DAY}", tmp_path).returncode == 0
-            assert "nothing" in run("hunts plan", tmp_path).stdout
+    with ExitStack() as services:
+        for line in lines:
+            if line == "hunts serve":
+                services.enter_context(serving(line, tmp_path))
+                continue
+            done = run(line, tmp_path)
+            assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+            if line == "hunts init":
+                point_at(engine, tmp_path / "hunts.yml")
+            if line == "hunts install":
+                assert run(f"hunts load {OFFICE_DAY}", tmp_path).returncode == 0
+                assert "nothing" in run("hunts plan", tmp_path).stdout
     assert run("hunts uninstall --yes", tmp_path).returncode == 0
 
 
@@ -65,6 +94,7 @@ def point_at(url: str, file: Path) -> None:
         text = re.sub(r"^( *)#? *url:.*$", rf"\1url: {url}", text, count=1, flags=re.M)
     else:
         text += f"\nsiem:\n  url: {url}\n"
+    text += "\nservice:\n  listen: off\n"  # somebody may listen there on this machine
     file.write_text(text, encoding="utf-8")
 
 
