@@ -13,7 +13,7 @@ from typing import Literal
 
 from connector.hunts.asking import Window
 from connector.hunts.hunt import Hunt
-from connector.hunts.intervals import SLOT, Stretch, pieces, slot_of
+from connector.hunts.intervals import SLOT, Stretch, Stretches, pieces, slot_of
 from connector.hunts.needs import FirstSeen, every_event
 from connector.hunts.schedule import next_run
 from connector.hunts.watermark import CENSUS, State
@@ -57,23 +57,25 @@ def due(hunt: Hunt, state: State, lag: timedelta, now: datetime) -> bool:
 
 def chosen(state: State, able: Sequence[Hunt], *, newest: bool) -> Todo:
     """Return what is to be done in the newest or oldest slot of those in which one of the able hunts has anything."""
-    open_pieces = {CENSUS: list(pieces(state.of(CENSUS)))}
-    for hunt in able:
-        own = list(pieces(state.of(hunt.id)))
-        open_pieces[hunt.id] = own[:1] if isinstance(hunt.needs, FirstSeen) else own
-    slots = {slot_of(piece) for own in open_pieces.values() for piece in own}
+    own = {hunt.id: _piece(state.of(hunt.id), newest and not isinstance(hunt.needs, FirstSeen)) for hunt in able}
+    own[CENSUS] = _piece(state.of(CENSUS), newest)
+    slots = {slot_of(piece) for piece in own.values() if piece}
     if not slots:
         return Todo()
     slot = max(slots) if newest else min(slots)
-    here = {id: [piece for piece in own if slot_of(piece) == slot] for id, own in open_pieces.items()}
-    windows = tuple((hunt, _window(here[hunt.id], newest)) for hunt in able if here[hunt.id])
-    counted = _window(here[CENSUS], newest) if here[CENSUS] else None
-    return Todo(windows, counted, _kind(state, windows, counted))
+    here = {id: Window(*piece) for id, piece in own.items() if piece and slot_of(piece) == slot}
+    windows = tuple((hunt, here[hunt.id]) for hunt in able if hunt.id in here)
+    return Todo(windows, here.get(CENSUS), _kind(state, windows, here.get(CENSUS)))
 
 
-def _window(here: Sequence[Stretch], newest: bool) -> Window:
-    """Return the newest or oldest of a hunt's windows in a slot."""
-    return Window(*here[-1 if newest else 0])
+def _piece(stretches: Stretches, newest: bool) -> Stretch | None:
+    """Return the newest or oldest piece of stretches that lies in one slot, None if there is nothing."""
+    if not stretches:
+        return None
+    if not newest:
+        return next(pieces(stretches[:1]))
+    start, end = stretches[-1]
+    return max(start, slot_of((end - 1, end))), end
 
 
 def _kind(state: State, windows: Iterable[tuple[Hunt, Window]], counted: Window | None) -> Kind:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.hunts.asking import Hit
+from connector.hunts.asking import Hit, Window
 from connector.hunts.bursts import newly_taking_part
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.findings import Addition, finding
@@ -247,3 +247,10 @@ def test_a_hunt_that_remembers_looks_at_the_past_in_order() -> None:
     assert [(hunt.id, window.start) for hunt, window in newest.windows] == [(HUNT.id, 2 * SLOT)]
     oldest = chosen(state, [HUNT, first_seen], newest=False)
     assert [(hunt.id, window.start) for hunt, window in oldest.windows] == [(HUNT.id, 0), ("new", 0)]
+
+
+def test_what_is_to_be_done_costs_no_more_for_a_hundred_thousand_years_without_a_pass() -> None:
+    end = 100_000 * 365 * 86_400_000 + 5
+    state = State(end, 0, {CENSUS: ((0, end),), HUNT.id: ((0, end),)})
+    assert chosen(state, [HUNT], newest=False).whole == Window(0, 600_000)
+    assert chosen(state, [HUNT], newest=True).whole == Window(end - 5, end)
