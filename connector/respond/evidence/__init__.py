@@ -1,0 +1,1 @@
+"""Evidence: everything the SIEM knows around a finding, a declaration or an event, in one serialisable object."""
