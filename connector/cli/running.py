@@ -13,7 +13,7 @@ import click
 from rich.progress import TaskID
 
 from connector.cli import context
-from connector.cli.declare import NOW_ONLY, check_failed, delivery_tables
+from connector.cli.outbox import NOW_ONLY, check_failed, delivery_tables
 from connector.cli.output import Printed, encoded, json_option, note, progress, rows, show
 from connector.hunts.catalogue import Catalogue, load_catalogue
 from connector.hunts.hunt import Hunt
