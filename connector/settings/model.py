@@ -14,6 +14,10 @@ from typing import Literal
 
 AnyNetwork = IPv4Network | IPv6Network
 Dialect = Literal["eve", "ecs"]
+LinkOf = Literal["flow", "event", "file", "domain", "address"]
+Kind = Literal["generic", "slack", "teams", "mattermost", "pagerduty", "thehive", "jira", "shuffle", "mail"]
+Event = Literal["declaration", "finding"]
+Severity = Literal["informational", "low", "medium", "high", "critical"]  # in this order
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,55 @@ class PolicyException:
 
 
 @dataclass(frozen=True)
+class MailAccount:
+    """From whom and to whom mails go, and how to log in."""
+
+    sender: str
+    to: tuple[str, ...]
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class Receiver:
-    """A webhook: where, signed with what, the body's template file (None: the built-in JSON)."""
+    """Who is told: where, in which form, of what, and how often at most.
+
+    `secret` is what deliveries are signed with, or PagerDuty's integration key; `authorization` the value of that
+    header. `template` is the body's file (None: that of the kind). `severity` is the least that findings must have.
+    `networks` are those of private addresses it may have. `mail` is there if and only if the kind is.
+    """
 
     name: str
     url: str = field(repr=False)
     secret: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     template: Path | None = None
+    kind: Kind = "generic"
+    authorization: str | None = field(default=None, repr=False)
+    events: tuple[Event, ...] = ("declaration",)
+    severity: Severity = "high"
+    messages_per_minute: int = 20
+    networks: tuple[AnyNetwork, ...] = ()
+    project: str = ""
+    issue_type: str = "Task"
+    mail: MailAccount | None = None
+
+
+@dataclass(frozen=True)
+class LinkTemplate:
+    """A link into another tool: its name, what the link is of, and the address with {values} to fill in."""
+
+    name: str
+    of: LinkOf
+    url: str
+
+
+@dataclass(frozen=True)
+class EvidenceSettings:
+    """Where evidence lies besides the SIEM: Suricata's filestore, and the folder of captures."""
+
+    filestore: Path | None = None
+    captures: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +169,8 @@ class Settings:
     exceptions: tuple[PolicyException, ...] = ()
     receivers: tuple[Receiver, ...] = ()
     queries: Path | None = None
+    links: tuple[LinkTemplate, ...] = ()
+    evidence: EvidenceSettings = EvidenceSettings()
     service: ServiceSettings = ServiceSettings()
     file: str | None = None
 

@@ -6,14 +6,119 @@ there. Will not: write anything.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from connector.hunts.tally import instant
-from connector.respond.evidence.model import Evidence, Subject
+from connector.hunts.address import address_number
+from connector.respond.evidence.around import around, host_of, others_of
+from connector.respond.evidence.asking import Desk, age
+from connector.respond.evidence.dns import lookups_of
+from connector.respond.evidence.flows import Gathered, flow_of, flows_of
+from connector.respond.evidence.links import links_of
+from connector.respond.evidence.model import Event, Evidence, Flow, Subject
+from connector.respond.evidence.reading import Found, cut, told, words
+from connector.respond.evidence.records import capture_of, files_of, http_of, tls_of
 from connector.settings.model import Settings
 from connector.siem.client import Siem
+
+MOST_RECORDS = 2000  # of TLS, HTTP and files each
 
 
 def gather(siem: Siem, settings: Settings, subject: Subject, now: datetime) -> Evidence:
     """Return the evidence for a subject (`subject_of` finds one by its id) as the events say now. Raises SiemError."""
-    return Evidence(subject, made=instant(now) or "")
+    desk = Desk.open(siem, settings)
+    desk.refresh()
+    seeds = desk.named([(one.index, one.id) for one in subject.references]).events
+    gathered = flows_of(desk, seeds)
+    flows = [(flow_of(each, number), each) for number, each in enumerate(gathered.flows, 1)]
+    evidence = Evidence(subject, told(now) or "", flows=tuple(flow for flow, _ in flows))
+    evidence = _with_events(evidence, flows, seeds)
+    looked_up = lookups_of(desk, flows)
+    host = _host(desk, subject, flows, seeds)
+    span = around(*_time(seeds))
+    ids = [number for flow, _ in flows for _, number in flow.flow_ids]
+    evidence = replace(
+        evidence,
+        dns=looked_up.found,
+        captures=tuple(capture_of(each, flow) for flow, each in flows),
+        host=host_of(desk, host, span) if host else None,
+    )
+    if evidence.host:
+        evidence = replace(evidence, others=others_of(desk, evidence.host, span, ids))
+    left = {
+        "references": max(0, subject.count - len(subject.references)),
+        "events": gathered.events_left_out,
+        "flows": gathered.flows_left_out,
+        "dns": looked_up.left_out,
+        **evidence.left_out,
+    }
+    return replace(
+        evidence,
+        links=links_of(settings.links, evidence),
+        left_out={name: number for name, number in left.items() if number},
+        notes=tuple(_notes(desk, subject, seeds, gathered.others, looked_up.flows_left_out)),
+    )
+
+
+def _with_events(evidence: Evidence, flows: Sequence[tuple[Flow, Gathered]], seeds: Sequence[Found]) -> Evidence:
+    """Return the evidence with the events of its flows, and what they say by protocol."""
+    seeded = {event.place for event in seeds}
+    numbered: list[tuple[Found, int | None]] = [(event, flow.number) for flow, each in flows for event in each.events]
+    taken = {event.place for event, _ in numbered}
+    numbered += [(event, None) for event in seeds if event.place not in taken]
+    numbered.sort(key=lambda one: age(one[0]))
+    tls = [tls_of(*one) for one in numbered if one[0].kind in ("tls", "quic")]
+    http = [http_of(*one) for one in numbered if one[0].kind in ("http", "http2")]
+    files = files_of(numbered)
+    left = {name: len(all) - MOST_RECORDS for name, all in (("tls", tls), ("http", http), ("files", files))}
+    return replace(
+        evidence,
+        events=tuple(_event(event, number, event.place in seeded) for event, number in numbered),
+        tls=tuple(tls[:MOST_RECORDS]),
+        http=tuple(http[:MOST_RECORDS]),
+        files=tuple(files[:MOST_RECORDS]),
+        left_out={name: number for name, number in left.items() if number > 0},
+    )
+
+
+def _event(event: Found, flow: int | None, of_subject: bool) -> Event:
+    """Return an event as evidence has it."""
+    at = told(event.time)
+    return Event(event.index, event.id, at, event.kind, flow, of_subject, words(event), cut(event.source))
+
+
+def _time(seeds: Sequence[Found]) -> tuple[datetime | None, datetime | None]:
+    """Return the time of the first and the last event."""
+    times = [event.time for event in seeds if event.time]
+    return min(times, default=None), max(times, default=None)
+
+
+def _host(desk: Desk, subject: Subject, flows: Sequence[tuple[Flow, Gathered]], seeds: Sequence[Found]) -> str | None:
+    """Return the address of the host that the evidence is about.
+
+    That is the client the subject names, else the one with most events, else an address that is the asset.
+    """
+    named = subject.about.get("hunt.client.ip")
+    if named:
+        return named
+    clients = Counter(sides[0][0] for event in seeds if (sides := event.sides))
+    clients.update(flow.client_ip for flow, _ in flows if not clients)
+    assets = (text for text in subject.about.values() if text and address_number(text) is not None)
+    return clients.most_common(1)[0][0] if clients else next(assets, None)
+
+
+def _notes(desk: Desk, subject: Subject, seeds: Sequence[Found], others: int, unasked: int) -> list[str]:
+    """Return what the evidence lacks, in words."""
+    notes = [*desk.notes]
+    gone = len(subject.references) - len(seeds)
+    if gone:
+        notes.append(f"{gone} of {len(subject.references)} events are not in the SIEM any more")
+    if not desk.has("hunt.client.ip"):
+        notes.append("the events are not enriched, so look-ups and the host are not known: `hunts install`")
+    if others:
+        notes.append(f"{others} events with the same flow_id or community_id belong to other flows")
+    if unasked:
+        notes.append(f"the look-ups before {unasked} flows were not asked for")
+    return notes
