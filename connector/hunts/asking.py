@@ -1,13 +1,13 @@
 """What hunts find among the events: how many events match, and which.
 
-Promises: one round trip counts for all hunts; what is paged is ids, times and the fields a finding shows; fewer events
-paged than counted is an error. Will not: know what a finding is, or write anything.
+Promises: one round trip counts for all hunts, and brings what each needs first; what is paged is ids, times and the
+fields a finding shows; fewer events paged than counted is an error. Will not: know what a finding is, or write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from connector.siem.wire import siem_error
 CONTEXT = tuple(f"hunt.{side}.{name}" for side in ("client", "server") for name in ("ip", "department", "network"))
 # a count that takes longer fails alone, before the round trip does
 COUNT: Json = {"size": 0, "track_total_hits": True, "timeout": "60s"}
+FIRST = 50  # events that come with their number: most hunts match no more of a window
 
 # what ends everything at once: every other hunt would meet it too
 FATAL = (Unreachable, NotAllowed, LeaseLost)
@@ -35,6 +36,7 @@ Key = tuple[str | None, ...]
 # called with the hunt's name, how many of its events are paged, and of how many
 Progress = Callable[[str, int, int], None]
 Measure = Callable[[Event], tuple[Any, ...]]
+Opening = Callable[[Question], Json]  # what else a search that counts asks for
 
 
 @dataclass(frozen=True)
@@ -72,24 +74,34 @@ class Hit:
     measured: tuple[Any, ...] = ()
 
 
-def counts(siem: Siem, asking: Sequence[tuple[Question, Sequence[Json]]]) -> list[int | SiemError]:
-    """Return how many events match each question with its filters, or why that is not known, in one round trip."""
-    return [number for number, _ in counted(siem, asking)]
+@dataclass(frozen=True)
+class Answer:
+    """How many events match a question, or why that is not known; what came with the number; milliseconds it took."""
+
+    number: int | SiemError
+    first: Sequence[Json] = ()
+    groups: Json = field(default_factory=dict)
+    took: int = 0
 
 
-def counted(siem: Siem, asking: Sequence[tuple[Question, Sequence[Json]]]) -> list[tuple[int | SiemError, int]]:
-    """Return what `counts` does, and for how many milliseconds the engine was at each."""
-    searches = [(question.where, {**COUNT, "query": question.query(*more)}) for question, more in asking]
+def counted(siem: Siem, asking: Sequence[tuple[Question, Sequence[Json]]], opening: Opening) -> list[Answer]:
+    """Return how many events match each question with its filters, in one round trip.
+
+    `opening` says what else each search asks for; its hits are the `first` ones, its aggregations the `groups`.
+    """
+    searches = [(each.where, {**COUNT, **opening(each), "query": each.query(*filters)}) for each, filters in asking]
     answers = siem.msearch(searches)
-    pairs = zip(answers, asking, strict=True)
-    return [(_count(answer, question), int(answer.get("took", 0))) for answer, (question, _) in pairs]
+    return [_answer(answer, question) for answer, (question, _) in zip(answers, asking, strict=True)]
 
 
-def _count(answer: Json, question: Question) -> int | SiemError:
-    """Return the number of hits of one answer, or its error."""
+def _answer(answer: Json, question: Question) -> Answer:
+    """Return what one search has."""
+    took = int(answer.get("took", 0))
     if "error" in answer:
-        return siem_error(int(answer.get("status", 400)), f"counting {question.hunt.name}", answer)
-    return int(answer["hits"]["total"]["value"])
+        status = int(answer.get("status", 400))
+        return Answer(siem_error(status, f"counting {question.hunt.name}", answer), took=took)
+    found = answer["hits"]
+    return Answer(int(found["total"]["value"]), found["hits"], answer.get("aggregations", {}), took)
 
 
 def total(numbers: Iterable[int | SiemError]) -> int | SiemError:
@@ -99,26 +111,43 @@ def total(numbers: Iterable[int | SiemError]) -> int | SiemError:
     return wrong or sum(number for number in numbers if isinstance(number, int))
 
 
-def hits(siem: Siem, question: Question, *filters: Json, least: int = 0) -> Iterator[Hit]:
-    """Yield the events that match a question and its filters; Rejected if they are fewer than were counted."""
-    names = dict.fromkeys((*question.hunt.fields, *CONTEXT))
-    times = [
-        {"field": question.source.time_field, "format": "strict_date_optional_time"},
-        {"field": INGESTED, "format": "epoch_millis"},
-    ]
-    body = {
-        "query": question.query(*filters),
-        "_source": {"includes": [question.stored(name) for name in (*names, *needed_fields(question.hunt.needs))]},
-        "docvalue_fields": times,
-    }
-    found, measured = 0, _measure(question)
-    for found, hit in enumerate(siem.scan(question.where, body), 1):  # noqa: B007 - its last value counts
+def first_hits(question: Question) -> Json:
+    """Return what makes a search bring the first events with their number."""
+    return {"size": FIRST, **_fetching(question)}
+
+
+def hits(siem: Siem, question: Question, *filters: Json, answer: Answer | None = None) -> Iterator[Hit]:
+    """Yield the events that match a question and its filters; those that came with an answer are not asked for again.
+
+    Rejected if they are fewer than were counted.
+    """
+    names, measured = _shown(question), _measure(question)
+    least = answer.number if answer and isinstance(answer.number, int) else 0
+    there = answer.first if answer and 0 < least == len(answer.first) else None
+    body = {"query": question.query(*filters), **_fetching(question)}
+    found = 0
+    for found, hit in enumerate(siem.scan(question.where, body) if there is None else there, 1):  # noqa: B007
         yield _hit(question, hit, names, measured)
     if found < least:
         raise Rejected(
             f"{question.hunt.name}: {least} events of {question.source.pattern} were counted and {found} were given: "
             "run it again"
         )
+
+
+def _shown(question: Question) -> dict[str, None]:
+    """Return the names of the fields a finding shows, in order."""
+    return dict.fromkeys((*question.hunt.fields, *CONTEXT))
+
+
+def _fetching(question: Question) -> Json:
+    """Return which parts of an event a search brings."""
+    names = (*_shown(question), *needed_fields(question.hunt.needs))
+    times = [
+        {"field": question.source.time_field, "format": "strict_date_optional_time"},
+        {"field": INGESTED, "format": "epoch_millis"},
+    ]
+    return {"_source": {"includes": [question.stored(name) for name in names]}, "docvalue_fields": times}
 
 
 def _measure(question: Question) -> Measure:

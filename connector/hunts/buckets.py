@@ -9,24 +9,33 @@ from connector.hunts.asking import Key
 from connector.hunts.questions import Json, Question
 from connector.siem.client import Siem
 
+GROUPS = "groups"  # the name of the aggregation
+FIRST = 500  # of the first page, if many searches bring theirs at once
 PAGE = 5000  # an engine looks at all events again for each page
 CLAUSES = 500  # of one query; engines take 1,024
 VALUES = 10_000  # of one clause; engines take 65,536
 
 
+def first_buckets(sources: Sequence[Json], inner: dict[str, Json], size: int = FIRST) -> Json:
+    """Return the aggregations that bring the first page of `buckets`, of that size."""
+    return {GROUPS: {"composite": {"size": size, "sources": list(sources)}, "aggs": inner}}
+
+
 def buckets(
-    siem: Siem, question: Question, filters: Sequence[Json], sources: Sequence[Json], inner: dict[str, Json]
+    siem: Siem, question: Question, filters: Sequence[Json], aggs: Json, there: Json | None = None
 ) -> Iterator[Any]:
-    """Yield every bucket of a composite aggregation over the events of a question, page by page."""
-    composite: Json = {"size": PAGE, "sources": list(sources)}
+    """Yield every bucket of `first_buckets` over the events of a question, page by page; `there` is the first page."""
+    composite, inner = aggs[GROUPS]["composite"], aggs[GROUPS]["aggs"]
+    page = (there or {}).get(GROUPS)
     while True:
-        aggs = {"groups": {"composite": composite, "aggs": inner}}
-        body = {"size": 0, "query": question.query(*filters), "aggs": aggs}
-        answer = siem.search(question.where, body).get("aggregations", {}).get("groups", {"buckets": []})
-        yield from answer["buckets"]
-        if len(answer["buckets"]) < PAGE:
+        if page is None:
+            asked = {GROUPS: {"composite": composite, "aggs": inner}}
+            body = {"size": 0, "query": question.query(*filters), "aggs": asked}
+            page = siem.search(question.where, body).get("aggregations", {}).get(GROUPS, {"buckets": []})
+        yield from page["buckets"]
+        if len(page["buckets"]) < composite["size"]:
             return
-        composite = {**composite, "after": answer["after_key"]}
+        composite, page = {**composite, "size": PAGE, "after": page["after_key"]}, None
 
 
 def any_group(question: Question, fields: Sequence[str], keys: Iterable[Key]) -> Json:

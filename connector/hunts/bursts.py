@@ -14,8 +14,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from connector.hunts.asking import Hit, Key, Window, hits, text_key
-from connector.hunts.buckets import CLAUSES, any_group, any_value, buckets
+from connector.hunts.asking import Answer, Hit, Key, Window, hits, text_key
+from connector.hunts.buckets import CLAUSES, PAGE, any_group, any_value, buckets, first_buckets
 from connector.hunts.needs import Beacon, Count, Distinct, Needs, Ratio, Sum
 from connector.hunts.questions import Asked, Json, Question
 from connector.hunts.spans import taking_part
@@ -39,15 +39,22 @@ def burst(siem: Siem, asked: Asked, start: datetime | None, end: datetime | None
     return list(members.values())
 
 
-def new_in_burst(siem: Siem, asked: Asked, narrow: Asked, window: Window) -> list[tuple[Hit, list[Key]]]:
+def opening(question: Question) -> Json:
+    """Return what the search that counts a window's events brings as well: when and of which groups they are."""
+    return {"aggs": _touching(question)}
+
+
+def new_in_burst(
+    siem: Siem, asked: Asked, narrow: Asked, window: Window, answers: Sequence[Answer]
+) -> list[tuple[Hit, list[Key]]]:
     """Return the events that take part since the window's events came, each with its groups.
 
     They are events of the window, and older ones that were too few until then. What is asked about older ones is about
     the groups that the window's events belong to, so that it costs less the fewer those are. `narrow` is the hunt as it
-    is asked where the window's events are.
+    is asked where the window's events are, `answers` what came with `opening`.
     """
     length = _milliseconds(asked.hunt.needs)
-    spans, touched = _touched(siem, narrow, window, length)
+    spans, touched = _touched(siem, narrow, window, answers)
     near = [(question, [_any_time(question, _wider(spans, length)), window.until]) for question in asked.questions]
     far = [(question, [_any_time(question, _wider(spans, 2 * length)), window.until]) for question in asked.questions]
     candidates = _candidates(siem, asked, near, touched) if spans else []
@@ -80,13 +87,20 @@ def _milliseconds(needs: Needs) -> int:
     return (needs.window or timedelta()) // timedelta(milliseconds=1)
 
 
-def _touched(siem: Siem, narrow: Asked, window: Window, length: int) -> tuple[list[Times], set[Key]]:
+def _touching(question: Question) -> Json:
+    """Return the aggregation by times, in steps of the hunt's window, and groups."""
+    interval = f"{_milliseconds(question.hunt.needs)}ms"
+    step = {AT: {"date_histogram": {"field": question.source.time_field, "fixed_interval": interval}}}
+    return first_buckets([step, *_grouped(question)], {})
+
+
+def _touched(siem: Siem, narrow: Asked, window: Window, answers: Sequence[Answer]) -> tuple[list[Times], set[Key]]:
     """Return the times of the window's events, in steps of the hunt's window, and the groups they belong to."""
     found: set[Times] = set()
     touched: set[Key] = set()
-    for question in narrow.questions:
-        step = {AT: {"date_histogram": {"field": question.source.time_field, "fixed_interval": f"{length}ms"}}}
-        for bucket in buckets(siem, question, [window.filter], [step, *_grouped(question)], {}):
+    length = _milliseconds(narrow.hunt.needs)
+    for question, answer in zip(narrow.questions, answers, strict=True):
+        for bucket in buckets(siem, question, [window.filter], _touching(question), answer.groups):
             found.add((bucket["key"][AT], bucket["key"][AT] + length))
             touched.add(_key(question, bucket))
     return sorted(found), touched
@@ -118,7 +132,8 @@ def _candidates(siem: Siem, asked: Asked, filtered: Filtered, touched: Collectio
     enough: dict[Key, float] = defaultdict(float)
     for question, filters in filtered:
         narrow = [] if touched is None else any_value(question, asked.hunt.group_by, touched)
-        for bucket in buckets(siem, question, [*filters, *narrow], _grouped(question), _counted(question)):
+        grouping = first_buckets(_grouped(question), _counted(question), PAGE)
+        for bucket in buckets(siem, question, [*filters, *narrow], grouping):
             enough[_key(question, bucket)] += _amount(bucket)
     least = _least(asked.hunt.needs)
     return [key for key, amount in enough.items() if amount >= least and (touched is None or key in touched)]

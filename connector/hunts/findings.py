@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from connector.hunts.hunt import Hunt
 from connector.hunts.parts import Turn, every_part, with_part
 from connector.hunts.tally import Tally, instant, kept_references, kept_values
 from connector.siem.client import Siem
-from connector.siem.many import Written, change_many
+from connector.siem.many import change_many
 
 Json = dict[str, Any]
 OPEN = "open"
@@ -97,25 +98,40 @@ def _values(old: Json, tally: Tally) -> Json:
     return {"values": values, "cut": sorted(cut), **sides, "terms": terms}
 
 
-def write(siem: Siem, index: str, additions: Sequence[Addition], turn: Turn, now: datetime) -> Written:
-    """Add what a window has to its findings; return how many are new and changed.
+def write(siem: Siem, index: str, additions: Sequence[tuple[Addition, Turn]], now: datetime) -> Counter[str]:
+    """Add what windows have to their findings; return how many are new, by the hunt's id.
 
     SiemError if a finding cannot be written; what is written then stays, and doing the window again completes it.
     """
-    by_id = {addition.id: addition for addition in additions}
-    return change_many(siem, index, list(by_id), lambda id, old: finding(old, by_id[id], turn, now))
+    by_id = {addition.id: (addition, turn) for addition, turn in additions}
+    new: dict[str, str] = {}
+
+    def change(id: str, old: Json | None) -> Json | None:
+        """Return the finding as it is to be written; one that somebody else made meanwhile is not new."""
+        addition, turn = by_id[id]
+        if old is None:
+            new[id] = addition.hunt.id
+        else:
+            new.pop(id, None)
+        return finding(old, addition, turn, now)
+
+    change_many(siem, index, list(by_id), change)
+    return Counter(new.values())
 
 
-def clear(siem: Siem, index: str, hunt: Hunt, turn: Turn, *, kept: Iterable[str], now: datetime) -> None:
-    """Take a window's part out of those findings of a hunt that have one and are not among the `kept` ids.
+def clear(siem: Siem, index: str, turns: Mapping[str, Turn], *, kept: Iterable[str], now: datetime) -> None:
+    """Take a window's part out of those findings that have one and are not among the `kept` ids; turns are by hunt id.
 
     A hunt that needs more than an event may find otherwise when the window is done again and more events are there.
     """
     siem.call("POST", f"/{index}/_refresh")
-    body = {"query": {"term": {"hunt.id": hunt.id}}, "_source": ["windows"]}
-    there = {hit["_id"]: hit["_source"].get("windows", {}) for hit in siem.scan(index, body)}
-    ids = [id for id in there.keys() - set(kept) if any(turn.start <= int(at) < turn.end for at in there[id])]
-    change_many(siem, index, ids, lambda _, old: _without(old, turn, now))
+    body = {"query": {"terms": {"hunt.id": list(turns)}}, "_source": ["hunt.id", "windows"]}
+    ids, keeping = dict[str, Turn](), set(kept)
+    for hit in siem.scan(index, body):
+        turn = turns[hit["_source"]["hunt"]["id"]]
+        if any(turn.start <= int(at) < turn.end for at in hit["_source"].get("windows", ())):
+            ids[hit["_id"]] = turn
+    change_many(siem, index, list(ids.keys() - keeping), lambda id, old: _without(old, ids[id], now))
 
 
 def _without(old: Json | None, turn: Turn, now: datetime) -> Json | None:

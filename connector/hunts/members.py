@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from connector.errors import SiemError
-from connector.hunts.asking import Window, hits
-from connector.hunts.bursts import burst, new_in_burst
+from connector.hunts import bursts, memory
+from connector.hunts.asking import Answer, Window, counted, first_hits, hits
 from connector.hunts.memory import Filtered, Memory, novel
 from connector.hunts.needs import FirstSeen, every_event
-from connector.hunts.questions import Asked
+from connector.hunts.questions import Asked, Json, Question
 from connector.hunts.tally import Member
 from connector.siem.client import Siem
 
 Time = tuple[datetime | None, datetime | None]  # of events, [start, end); None is open
-Numbers = Sequence[int | SiemError]  # of the events that match, for each question; without numbers none is checked
 
 
 @dataclass(frozen=True)
@@ -38,41 +37,55 @@ class Place:
     seen: str
 
 
-def of_time(place: Place, asked: Asked, time: Time, numbers: Numbers = ()) -> Counting:
-    """Return what counts among the events of a time."""
+def opening(question: Question) -> Json:
+    """Return what a search that counts events of any time brings as well."""
+    if isinstance(question.hunt.needs, FirstSeen):
+        return memory.opening(question, question.hunt.needs)
+    return first_hits(question) if every_event(question.hunt.needs) else {}
+
+
+def window_opening(question: Question) -> Json:
+    """Return what a search that counts a window's events brings as well."""
+    return opening(question) or bursts.opening(question)
+
+
+def of_time(place: Place, asked: Asked, time: Time, answers: Sequence[Answer] = ()) -> Counting:
+    """Return what counts among the events of a time; `answers` are to its questions, with what `opening` asks for."""
     filtered = [(question, question.during(*time)) for question in asked.questions]
+    answers = answers or counted(place.siem, filtered, opening)
     if isinstance(asked.hunt.needs, FirstSeen):
-        return _novel(Memory(place.siem, place.seen), asked, asked.hunt.needs, filtered)
+        return _novel(Memory(place.siem, place.seen), asked, asked.hunt.needs, filtered, answers)
     if every_event(asked.hunt.needs):
-        return Counting(_every(place.siem, filtered, numbers))
-    return Counting(burst(place.siem, asked, *time))
+        return Counting(_every(place.siem, filtered, answers))
+    return Counting(bursts.burst(place.siem, asked, *time))
 
 
-def of_window(place: Place, asked: Asked, narrow: Asked, window: Window, numbers: Numbers = ()) -> Counting:
+def of_window(place: Place, asked: Asked, narrow: Asked, window: Window, answers: Sequence[Answer]) -> Counting:
     """Return what counts since the window's events came; older events are among them that were too few until then.
 
-    `asked` is the hunt as it is asked where events of any time are, `narrow` where the window's events are; `numbers`
-    are those of the questions of `narrow`.
+    `asked` is the hunt as it is asked where events of any time are, `narrow` where the window's events are; `answers`
+    are to the questions of `narrow`, with what `window_opening` asks for.
     """
     filtered = [(question, [window.filter]) for question in narrow.questions]
     if isinstance(asked.hunt.needs, FirstSeen):
-        return _novel(Memory(place.siem, place.seen, keep=window.end), asked, asked.hunt.needs, filtered)
+        return _novel(Memory(place.siem, place.seen, keep=window.end), asked, asked.hunt.needs, filtered, answers)
     if every_event(asked.hunt.needs):
-        return Counting(_every(place.siem, filtered, numbers))
-    return Counting(new_in_burst(place.siem, asked, narrow, window))
+        return Counting(_every(place.siem, filtered, answers))
+    return Counting(bursts.new_in_burst(place.siem, asked, narrow, window, answers))
 
 
-def _every(siem: Siem, filtered: Filtered, numbers: Numbers) -> Iterator[Member]:
-    """Yield every event that matches; Rejected if they are fewer than were counted."""
-    for position, (question, filters) in enumerate(filtered):
-        number = numbers[position] if numbers else 0
-        for hit in hits(siem, question, *filters, least=number if isinstance(number, int) else 0):
+def _every(siem: Siem, filtered: Filtered, answers: Sequence[Answer]) -> Iterator[Member]:
+    """Yield every event that matches; Rejected if they are fewer than were counted, the error of what was not."""
+    for (question, filters), answer in zip(filtered, answers, strict=True):
+        if isinstance(answer.number, SiemError):
+            raise answer.number
+        for hit in hits(siem, question, *filters, answer=answer) if answer.number else ():
             yield hit, hit.keys
 
 
-def _novel(memory: Memory, asked: Asked, needs: FirstSeen, filtered: Filtered) -> Counting:
+def _novel(place: Memory, asked: Asked, needs: FirstSeen, filtered: Filtered, answers: Sequence[Answer]) -> Counting:
     """Return the events with a new value."""
-    found = novel(memory, asked, needs, filtered)
+    found = novel(place, asked, needs, filtered, answers)
     if found.learning_until is None:
         return Counting(found.members)
     day = datetime.fromtimestamp(found.learning_until / 1000, UTC).date()

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from connector.hunts.asking import Hit, Key, hits, text_key
-from connector.hunts.buckets import CLAUSES, any_group, buckets
+from connector.errors import SiemError
+from connector.hunts.asking import Answer, Hit, Key, hits, text_key
+from connector.hunts.buckets import CLAUSES, any_group, buckets, first_buckets
 from connector.hunts.groups import epoch_milliseconds
 from connector.hunts.needs import DAY, FirstSeen
 from connector.hunts.novelty import MILLISECOND, Novelty, Streak, Streaks, end_of_day, with_times, within
@@ -48,22 +49,44 @@ class Novel:
     learning_until: int | None = None
 
 
-def novel(memory: Memory, asked: Asked, needs: FirstSeen, filtered: Filtered) -> Novel:
-    """Return what is new among the events that match the hunt's questions with these filters."""
+@dataclass
+class _Remembered:
+    """The document of a hunt, and values with their streaks."""
+
+    document: Json
+    values: dict[Key, Streaks]
+
+
+def opening(question: Question, needs: FirstSeen) -> Json:
+    """Return what the search that counts a hunt's events brings as well: when the first is, and the first values."""
+    return {"aggs": {"earliest": {"min": {"field": question.source.time_field}}, **_valued(question, needs)}}
+
+
+def novel(memory: Memory, asked: Asked, needs: FirstSeen, filtered: Filtered, answers: Sequence[Answer]) -> Novel:
+    """Return what is new among the events that match the hunt's questions with these filters.
+
+    `answers` are to these, with what `opening` asks for.
+    """
+    if wrong := next((answer.number for answer in answers if isinstance(answer.number, SiemError)), None):
+        raise wrong
     desk = _Desk(memory, asked, needs)
-    own = desk.own()
-    novelty = desk.novelty(filtered, own)
-    if novelty is None:
+    earliest = [answer.groups["earliest"]["value"] for answer in answers if answer.number]
+    portions = _portions(_values(memory.siem, needs, filtered, answers))
+    portion = next(portions, {})
+    own = desk.streaks(portion, min((int(at) for at in earliest if at is not None), default=None))
+    if "began" not in own.document:
         return Novel([])
+    novelty, last = Novelty(needs, own.document["began"]), 0
     new: New = {}
-    last = 0
-    for portion in _portions(_values(memory.siem, needs, filtered)):
-        for value, streaks in desk.streaks(portion):
+    while portion:
+        for value, streaks in own.values.items():
             last = max(last, *(end for _, end in portion[value]))
             spans = [span for span in novelty.new(streaks) if _touches(span, portion[value])]
             if spans:
                 new[value] = spans
-    desk.forget(last, own)
+        portion = next(portions, {})
+        own = desk.streaks(portion, None) if portion else own
+    desk.forget(last, own.document)
     learning = novelty.learned if last < novelty.learned else None
     return Novel(desk.members(filtered, new), learning)
 
@@ -81,23 +104,6 @@ class _Desk:
         """Return the name under which the hunt remembers; with other fields it begins anew."""
         return _digest([self.asked.hunt.id, self.needs.value])
 
-    def novelty(self, filtered: Filtered, own: Json) -> Novelty | None:
-        """Return when values count as new; None if the hunt never saw an event."""
-        stored = own.get("began")
-        earliest = [stored, *(_earliest(self.memory.siem, question, filters) for question, filters in filtered)]
-        began = min((time for time in earliest if time is not None), default=None)
-        if began is None:
-            return None
-        if self.memory.keep is not None and began != stored:
-            body = {"memory": self.name, "began": began}
-            change_many(self.memory.siem, self.memory.index, [self.name], lambda _, old: _earlier(old, body))
-        return Novelty(self.needs, began)
-
-    def own(self) -> Json:
-        """Return the document of the hunt; empty if it never saw an event."""
-        stored = self.memory.siem.get(self.memory.index, self.name)
-        return stored.source if stored else {}
-
     def forget(self, last: int, own: Json) -> None:
         """Delete what is long past, if the newest event is of a day that is new to the hunt."""
         if self.memory.keep is None:
@@ -111,22 +117,32 @@ class _Desk:
         self.memory.siem.call("POST", path, {"query": query}, conflicts="proceed")
         change_many(self.memory.siem, self.memory.index, [self.name], lambda _, old: {**(old or {}), "newest": newest})
 
-    def streaks(self, found: Mapping[Key, Sequence[Streak]]) -> Iterator[tuple[Key, Streaks]]:
-        """Yield each value with its streaks, those found now included; they are kept if the memory is."""
+    def streaks(self, found: Mapping[Key, Sequence[Streak]], began: int | None) -> _Remembered:
+        """Return the hunt's document and each value with its streaks, what is found now included.
+
+        `began` is when the first event found now was. What is new is kept if the memory is.
+        """
         by_id = {_digest([self.name, value]): value for value in found}
-        joined: dict[str, Streaks] = {}
+        remembered = _Remembered({}, {})
 
         def change(id: str, old: Json | None) -> Json | None:
-            """Return the document of a value, None if nothing is to be written."""
-            known = tuple((first, last) for first, last in (old or {}).get("streaks", ()))
-            joined[id] = with_times(self.needs, known, found[by_id[id]])
-            return (
-                self._document(by_id[id], joined[id]) if self.memory.keep is not None and joined[id] != known else None
-            )
+            """Return the document of the hunt or of a value, None if nothing is to be written."""
+            if id == self.name:
+                new = remembered.document = self._began(old or {}, began)
+            else:
+                known = tuple((first, last) for first, last in (old or {}).get("streaks", ()))
+                joined = with_times(self.needs, known, found[by_id[id]])
+                remembered.values[by_id[id]] = joined
+                new = (old or {}) if joined == known else self._document(by_id[id], joined)
+            return None if self.memory.keep is None or new == (old or {}) else new
 
-        change_many(self.memory.siem, self.memory.index, list(by_id), change)
-        for id, value in by_id.items():
-            yield value, joined[id]
+        change_many(self.memory.siem, self.memory.index, [self.name, *by_id], change)
+        return remembered
+
+    def _began(self, own: Json, began: int | None) -> Json:
+        """Return the hunt's document with the time of the first event it ever saw."""
+        times = [at for at in (own.get("began"), began) if at is not None]
+        return {**own, "memory": self.name, "began": min(times)} if times else own
 
     def _document(self, value: Key, streaks: Streaks) -> Json:
         """Return the document of a value."""
@@ -151,49 +167,39 @@ def _is_new(hit: Hit, new: New) -> bool:
     return any(within(time, new.get(value, ())) for value in hit.measured)
 
 
-def _earlier(old: Json | None, body: Json) -> Json | None:
-    """Return the document of a hunt's first time, None if the stored one is as early."""
-    return None if old and old["began"] <= body["began"] else {**(old or {}), **body}
-
-
 def _touches(span: Streak, times: Iterable[Streak]) -> bool:
     """Return whether a span [start, end) shares a moment with one of the times."""
     return any(span[0] <= last and first < span[1] for first, last in times)
 
 
-def _earliest(siem: Siem, question: Question, filters: Sequence[Json]) -> int | None:
-    """Return the time of the first event of a question, None if there is none."""
-    body = {
-        "size": 0,
-        "query": question.query(*filters),
-        "aggs": {"first": {"min": {"field": question.source.time_field}}},
-    }
-    value = siem.search(question.where, body).get("aggregations", {}).get("first", {}).get("value")
-    return None if value is None else int(value)
-
-
-def _values(siem: Siem, needs: FirstSeen, filtered: Filtered) -> Iterator[Found]:
+def _values(siem: Siem, needs: FirstSeen, filtered: Filtered, answers: Sequence[Answer]) -> Iterator[Found]:
     """Yield every value of the events, each once, with the first and the last time of each day on which it appears."""
     if len(filtered) == 1:
-        yield from _values_of(siem, needs, *filtered[0])
+        yield from _values_of(siem, needs, *filtered[0], answers[0])
         return
     joined: dict[Key, list[Streak]] = {}
-    for question, filters in filtered:
-        for value, times in _values_of(siem, needs, question, filters):
+    for (question, filters), answer in zip(filtered, answers, strict=True):
+        for value, times in _values_of(siem, needs, question, filters, answer):
             joined.setdefault(value, []).extend(times)
     yield from joined.items()
 
 
-def _values_of(siem: Siem, needs: FirstSeen, question: Question, filters: Sequence[Json]) -> Iterator[Found]:
+def _values_of(
+    siem: Siem, needs: FirstSeen, question: Question, filters: Sequence[Json], answer: Answer
+) -> Iterator[Found]:
     """Yield every value of the events of one question."""
-    time = question.source.time_field
-    names = [question.exact(field) for field in needs.value]
-    sources: list[Json] = [{str(n): {"terms": {"field": name}}} for n, name in enumerate(names)]
-    sources.append({"day": {"date_histogram": {"field": time, "fixed_interval": f"{DAY // MILLISECOND}ms"}}})
-    inner: dict[str, Json] = {"first": {"min": {"field": time}}, "last": {"max": {"field": time}}}
-    found = buckets(siem, question, filters, sources, inner)
-    for value, days in groupby(found, key=lambda bucket: text_key(bucket["key"][str(n)] for n in range(len(names)))):
+    found = buckets(siem, question, filters, _valued(question, needs), answer.groups)
+    number = len(needs.value)
+    for value, days in groupby(found, key=lambda bucket: text_key(bucket["key"][str(n)] for n in range(number))):
         yield value, [(int(day["first"]["value"]), int(day["last"]["value"])) for day in days]
+
+
+def _valued(question: Question, needs: FirstSeen) -> Json:
+    """Return the aggregation by values and days."""
+    time = question.source.time_field
+    sources: list[Json] = [{str(n): {"terms": {"field": question.exact(f)}}} for n, f in enumerate(needs.value)]
+    sources.append({"day": {"date_histogram": {"field": time, "fixed_interval": f"{DAY // MILLISECOND}ms"}}})
+    return first_buckets(sources, {"first": {"min": {"field": time}}, "last": {"max": {"field": time}}})
 
 
 def _portions(found: Iterator[Found]) -> Iterator[dict[Key, list[Streak]]]:

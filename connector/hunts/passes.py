@@ -2,8 +2,8 @@
 
     1. the watermark moves to now - lag; everybody has the time since then to look at (`watermark.py`)
     2. of that and what is still missing from before, the newest or the oldest slot is taken, and who is due in it
-    3. the events are counted, then all hunts in one round trip; those that match are paged, and what each window adds
-       to findings is written
+    3. the events are counted, then all hunts in one round trip that brings what each needs first; the few that match
+       more are paged, and what windows add to findings is written together
     4. what is done is no longer missing
 
 Promises: killed anywhere and done again, the end is the same; of two passes at the same time one stops, or both write
@@ -14,12 +14,12 @@ the same. A hunt that fails keeps what it has to look at; the others go on. A hu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import HuntsError, NotThere, Refused, SiemError
-from connector.hunts.asking import FATAL, Progress, Window, counted, total
+from connector.hunts.asking import FATAL, Answer, Progress, Window, counted, total
 from connector.hunts.census import census, everywhere, narrowed
 from connector.hunts.findings import Addition, clear, write
 from connector.hunts.hunt import Hunt
@@ -27,7 +27,7 @@ from connector.hunts.intervals import slot_of
 from connector.hunts.intervals import total as length
 from connector.hunts.ledger import Ledger
 from connector.hunts.mapped import INGESTED, Mapped
-from connector.hunts.members import Place, of_window
+from connector.hunts.members import Place, of_window, window_opening
 from connector.hunts.needs import every_event
 from connector.hunts.parts import Turn
 from connector.hunts.questions import Asked, Json, Known
@@ -39,6 +39,7 @@ from connector.siem.client import Siem
 
 LAG = timedelta(seconds=60)
 KEEP = timedelta(hours=24)
+TOGETHER = 1000  # findings held until they are written, be they of one hunt or of many
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -239,17 +240,32 @@ def _pass(desk: _Desk, known: Known, todo: Todo) -> Pass:
     narrow = [narrowed(each, there, known) for each, _ in own]
     ever = everywhere(siem, known.mapped, there, known)
     asking = [(q, [window.filter]) for each, (_, window) in zip(narrow, own, strict=True) for q in each.questions]
-    answers = iter(counted(siem, asking))
-    numbers = [[next(answers) for _ in each.questions] for each in narrow]
-    done = tuple(
-        desk.hunt_pass(narrowed(each, ever, known), window, less, found)
-        for (each, window), less, found in zip(own, narrow, numbers, strict=True)
+    answers = iter(counted(siem, asking, window_opening))
+    answered = [[next(answers) for _ in each.questions] for each in narrow]
+    hunted = (
+        desk.hunted(narrowed(each, ever, known), window, less, found)
+        for (each, window), less, found in zip(own, narrow, answered, strict=True)
     )
+    done = tuple(desk.written(hunted))
     if any(hunt.findings for hunt in done):
         siem.call("POST", f"/{desk.findings}/_refresh")
     took = round((time.monotonic() - started) * 1000)
     events = sum(each.new if todo.census else each.events for each in there.values())
     return Pass(_moment(whole.start), _moment(whole.end), events=events, took_ms=took, hunts=done)
+
+
+@dataclass(frozen=True)
+class _Hunted:
+    """What one hunt has in its window: the result, what is to be added to findings, and whether others lose a part."""
+
+    result: HuntPass
+    turn: Turn
+    additions: tuple[Addition, ...] = ()
+    clear: bool = False
+
+    def failed(self, error: str) -> _Hunted:
+        """Return the same for a hunt that has failed: nothing of it is written."""
+        return _Hunted(replace(self.result, error=error, hits=0, findings=0), self.turn)
 
 
 @dataclass(frozen=True)
@@ -268,46 +284,74 @@ class _Desk:
         old = self.state.watermark - self.keep // timedelta(milliseconds=1)
         return Turn(window.start, window.end, self.state.done_until(id), old)
 
-    def hunt_pass(
-        self, asked: Asked, window: Window, narrow: Asked, numbers: Sequence[tuple[int | SiemError, int]]
-    ) -> HuntPass:
-        """Return what one hunt has in its window, its findings written, given how many events match.
+    def hunted(self, asked: Asked, window: Window, narrow: Asked, answers: Sequence[Answer]) -> _Hunted:
+        """Return what one hunt has in its window, given how many events match and what came with that.
 
         `narrow` is the hunt where the window's events are.
         """
         started = time.monotonic()
-        hunt, matching = asked.hunt, total(number for number, _ in numbers)
+        hunt, matching = asked.hunt, total(answer.number for answer in answers)
         times = (_moment(window.start), _moment(window.end))
-        took = max((took for _, took in numbers), default=0)
+        took = max((answer.took for answer in answers), default=0)
         result = HuntPass(hunt.id, hunt.name, hunt.severity, *times, took_ms=took, trouble=asked.trouble)
+        turn = self.turn(hunt.id, window)
         if isinstance(matching, SiemError):
-            return replace(result, error=str(matching))
-        result = replace(result, matching=matching)
+            return _Hunted(replace(result, error=str(matching)), turn)
+        again = self.redone or self.state.is_again(hunt.id, (window.start, window.end))
+        found = _Hunted(replace(result, matching=matching), turn, clear=again and not every_event(hunt.needs))
         try:
-            result = self._found(result, asked, narrow, window, [number for number, _ in numbers])
+            found = self._found(found, asked, narrow, window, answers) if matching else found
         except FATAL:
             raise
         except HuntsError as error:
-            result = replace(result, error=str(error))
+            found = found.failed(str(error))
         except Exception as error:  # whatever an event brings out in us: the other hunts are to go on
-            result = replace(result, error=f"a fault of guided-hunts: {type(error).__name__}: {error}")
-        return replace(result, took_ms=took + round((time.monotonic() - started) * 1000))
+            found = found.failed(f"a fault of guided-hunts: {type(error).__name__}: {error}")
+        took += round((time.monotonic() - started) * 1000)
+        return replace(found, result=replace(found.result, took_ms=took))
 
     def _found(
-        self, result: HuntPass, asked: Asked, narrow: Asked, window: Window, numbers: Sequence[int | SiemError]
-    ) -> HuntPass:
-        """Return the result with the findings that the window adds to, written."""
-        hunt, siem, turn = asked.hunt, self.place.siem, self.turn(asked.hunt.id, window)
-        note, additions, written = "", [], 0
-        if result.matching:
-            counting = of_window(self.place, asked, narrow, window, numbers)
-            found = tallied(hunt, told(counting.events, hunt.name, result.matching, self.progress))
-            additions = [Addition(hunt, key, group) for key, group in found.groups.items()]
-            written = write(siem, self.findings, additions, turn, datetime.now(UTC)).new
-            note, result = counting.note, replace(result, hits=found.hits)
-        if not every_event(hunt.needs) and (self.redone or self.state.is_again(hunt.id, (window.start, window.end))):
-            clear(siem, self.findings, hunt, turn, kept=[one.id for one in additions], now=datetime.now(UTC))
-        return replace(result, findings=len(additions), new=written, trouble=note or result.trouble)
+        self, hunted: _Hunted, asked: Asked, narrow: Asked, window: Window, answers: Sequence[Answer]
+    ) -> _Hunted:
+        """Return what the window adds to the hunt's findings."""
+        hunt, result = asked.hunt, hunted.result
+        counting = of_window(self.place, asked, narrow, window, answers)
+        found = tallied(hunt, told(counting.events, hunt.name, result.matching, self.progress))
+        additions = tuple(Addition(hunt, key, group) for key, group in found.groups.items())
+        result = replace(result, hits=found.hits, findings=len(additions), trouble=counting.note or result.trouble)
+        return replace(hunted, result=result, additions=additions)
+
+    def written(self, hunted: Iterable[_Hunted]) -> Iterator[HuntPass]:
+        """Yield the results of hunts, their findings written, those of many hunts together."""
+        waiting, number = list[_Hunted](), 0
+        for one in hunted:
+            waiting.append(one)
+            number += len(one.additions)
+            if number >= TOGETHER:
+                yield from self._written(waiting)
+                waiting, number = [], 0
+        yield from self._written(waiting)
+
+    def _written(self, hunted: Sequence[_Hunted]) -> list[HuntPass]:
+        """Return the results, the findings written; if that fails, each hunt's by themselves, so that one fails."""
+        try:
+            return self._write(hunted)
+        except FATAL:
+            raise
+        except SiemError as error:
+            if len(hunted) == 1:
+                return [hunted[0].failed(str(error)).result]
+        return [result for one in hunted for result in self._written([one])]
+
+    def _write(self, hunted: Sequence[_Hunted]) -> list[HuntPass]:
+        """Return the results, the findings written; SiemError if one cannot be."""
+        siem, now = self.place.siem, datetime.now(UTC)
+        additions = [(addition, one.turn) for one in hunted for addition in one.additions]
+        new = write(siem, self.findings, additions, now)
+        turns = {one.result.id: one.turn for one in hunted if one.clear}
+        if turns:
+            clear(siem, self.findings, turns, kept=[addition.id for addition, _ in additions], now=now)
+        return [replace(one.result, new=new[one.result.id]) for one in hunted]
 
 
 def _entry(result: Pass, began: datetime) -> Mapping[str, object]:

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from connector.errors import Refused, SiemError
-from connector.hunts.asking import FATAL, Hit, Progress, counts, total
+from connector.hunts.asking import FATAL, Answer, Hit, Progress, counted, total
 from connector.hunts.census import census, narrowed
 from connector.hunts.hunt import Hunt
-from connector.hunts.members import Place, of_time
+from connector.hunts.members import Place, of_time, opening
 from connector.hunts.questions import Asked, Known, during
 from connector.hunts.tally import Member, Tally, tallied, told
 from connector.settings.model import Settings
@@ -113,11 +113,12 @@ def run_hunts(
         raise Refused(f"no index matches {settings.events}: `hunts load` puts events there, `sources` names others")
     there = census(siem, known.mapped, hunts, lambda source: during(source, span.start, span.end))
     narrow = [narrowed(each, there, known) for each in known.asked]
-    counted = iter(counts(siem, [(q, q.during(span.start, span.end)) for each in narrow for q in each.questions]))
-    found = [(each, [next(counted) for _ in each.questions]) for each in narrow]
+    asking = [(q, q.during(span.start, span.end)) for each in narrow for q in each.questions]
+    answers = iter(counted(siem, asking, opening))
+    found = [(each, [next(answers) for _ in each.questions]) for each in narrow]
     desk = _Desk(Place(siem, settings.state("seen")), span, progress, limit)
     events = sum(each.events for each in there.values())
-    return Run(span, events, tuple(desk.hunt_run(each, numbers) for each, numbers in found))
+    return Run(span, events, tuple(desk.hunt_run(each, answers) for each, answers in found))
 
 
 def _is_empty(siem: Siem, settings: Settings) -> bool:
@@ -135,9 +136,9 @@ class _Desk:
     progress: Progress
     limit: int
 
-    def hunt_run(self, asked: Asked, numbers: Sequence[int | SiemError]) -> HuntRun:
-        """Return the result of one hunt, given how many events match each of its questions."""
-        hunt, matching = asked.hunt, total(numbers)
+    def hunt_run(self, asked: Asked, answers: Sequence[Answer]) -> HuntRun:
+        """Return the result of one hunt, given what counting has brought for each of its questions."""
+        hunt, matching = asked.hunt, total(answer.number for answer in answers)
         result = HuntRun(hunt.id, hunt.name, hunt.title, hunt.family, hunt.severity, NOTHING, limits=asked.limits)
         if isinstance(matching, SiemError):
             return replace(result, status=FAILED, error=str(matching))
@@ -145,15 +146,15 @@ class _Desk:
         if not matching:
             return replace(result, status=asked.trouble or NOTHING)
         try:
-            return self._found(result, asked, numbers)
+            return self._found(result, asked, answers)
         except FATAL:
             raise
         except SiemError as error:
             return replace(result, status=FAILED, error=str(error))
 
-    def _found(self, result: HuntRun, asked: Asked, numbers: Sequence[int | SiemError]) -> HuntRun:
+    def _found(self, result: HuntRun, asked: Asked, answers: Sequence[Answer]) -> HuntRun:
         """Return the result with its groups and events."""
-        counting = of_time(self.place, asked, (self.span.start, self.span.end), numbers)
+        counting = of_time(self.place, asked, (self.span.start, self.span.end), answers)
         newest = _Newest(self.limit)
         members = newest.through(told(counting.events, asked.hunt.name, result.matching, self.progress))
         found = tallied(asked.hunt, members)

@@ -23,11 +23,11 @@ import yaml
 
 from connector.enrich.assets import build_assets
 from connector.enrich.tables import build_tables
-from connector.hunts.asking import Window, counts
+from connector.hunts.asking import Window, counted
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.hunt import Hunt
 from connector.hunts.mapped import mapped
-from connector.hunts.members import Place, of_window
+from connector.hunts.members import Place, of_window, window_opening
 from connector.hunts.needs import every_event
 from connector.hunts.questions import Asked, asked
 from connector.settings.load import load_settings
@@ -150,11 +150,13 @@ def _boundary() -> int:
 
 def hits(siem: Siem, able: Sequence[Asked], window: Window) -> Pairs:
     """Return where the hits of each hunt are, counted and paged as a pass does it."""
-    counted = iter(counts(siem, [(question, [window.filter]) for each in able for question in each.questions]))
+    asking = [(question, [window.filter]) for each in able for question in each.questions]
+    answers = iter(counted(siem, asking, window_opening))
     found: Pairs = {}
     for each in able:
-        numbers = [next(counted) for _ in each.questions]
-        paged = of_window(Place(siem, ""), each, each, window, numbers).events if any(numbers) else ()
+        own = [next(answers) for _ in each.questions]
+        matching = any(answer.number for answer in own)
+        paged = of_window(Place(siem, ""), each, each, window, own).events if matching else ()
         found[each.hunt.name] = {(hit.index, hit.id) for hit, _ in paged}
     return found
 

@@ -141,7 +141,7 @@ def test_cut_off_after_any_call_and_done_again_the_end_is_the_same(place: Place,
     assert len(ledger(siem, settings)) == 1
 
 
-@pytest.mark.parametrize("call", [9, 15, 21, 27])
+@pytest.mark.parametrize("call", [9, 13, 17, 21])
 def test_a_pass_that_wakes_up_late_changes_nothing(place: Place, call: int) -> None:
     siem, settings = place.siem, settings_in(place)
     put_events(place, random_events(1, 60))
