@@ -21,6 +21,7 @@ from connector.hunts.listing import about
 from connector.hunts.passes import Order, Pass
 from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
 from connector.respond.delivering import World, deliver_for
+from connector.respond.keeping import Kept
 from connector.respond.outcomes import HuntOutcome, pass_and_outcomes
 from connector.service.status import check_no_service
 from connector.settings.durations import duration_or_zero
@@ -236,9 +237,10 @@ def _csv_cell(value: object) -> str:
 def pass_(ctx: context.Context, lag: timedelta | None, since: timedelta | None, as_json: bool) -> None:
     """Ask all hunts of the events that came since the last pass, and write findings.
 
-    Then hunts with an outcome tag and declare what they found, and receivers are told, as `hunts declare` does. A pass
-    that was stopped is done again first. With --lag 0s events of this moment are included, if the engine shows them
-    already. The exit code is 1 if a hunt or an outcome failed: the next pass does it again.
+    Then hunts with an outcome tag and declare what they found, and receivers are told of that, and of findings that are
+    new if their settings say so. A pass that was stopped is done again first. With --lag 0s events of this moment are
+    included, if the engine shows them already. The exit code is 1 if a hunt or an outcome failed: the next pass does it
+    again.
     """
     catalogue = load_catalogue(ctx.settings)
     tell_problems(catalogue)
@@ -247,9 +249,10 @@ def pass_(ctx: context.Context, lag: timedelta | None, since: timedelta | None, 
     order = Order(catalogue.active, lag, since, broken=bool(catalogue.problems))
     with told() as telling:
         done = pass_and_outcomes(ctx.siem(), ctx.settings, order, _now, telling)
-    declares = any(hunt.outcome.threat for hunt in order.hunts)
-    sent = deliver_for(ctx.siem(), ctx.settings, World(), NOW_ONLY) if declares else ()
-    result = {"passes": done.passes, "outcomes": done.outcomes, "deliveries": sent}
+    declares = any(hunt.outcome.threat for hunt in order.hunts) or any(each.threat for each in done.outcomes)
+    tells = any("finding" in receiver.events for receiver in ctx.settings.receivers)
+    sent = deliver_for(ctx.siem(), ctx.settings, World(), NOW_ONLY) if declares or tells else ()
+    result = {"passes": done.passes, "outcomes": done.outcomes, "tags": done.tags, "deliveries": sent}
     show(result, table=pass_tables, as_json=as_json)
     leave_if(done.failed)
     check_failed(sent)
@@ -273,7 +276,15 @@ def pass_tables(result: dict[str, Any]) -> Printed:
         columns = ("hunt", "severity", "events that match", "in findings", "findings", "new", "trouble")
         parts += [rows(columns, cells)] if cells else []
         parts += _by_reason((h.trouble, h.name) for h in each.hunts if h.trouble and not h.matching and not h.error)
-    return [*parts, *_outcome_tables(result["outcomes"]), *delivery_tables(result["deliveries"])]
+    told = (*_outcome_tables(result["outcomes"]), *_tag_tables(result.get("tags", ())))
+    return [*parts, *told, *delivery_tables(result["deliveries"])]
+
+
+def _tag_tables(kept: Sequence[Kept]) -> list[Any]:
+    """Return what was due for tag rules as a table, or nothing."""
+    cells = [(one.hunt, one.tag, one.why, one.tagged, one.untagged, one.error) for one in kept]
+    columns = ("tag rule of", "tag", "why", "events tagged", "untagged", "trouble")
+    return [rows(columns, cells)] if cells else []
 
 
 def _outcome_tables(outcomes: Sequence[HuntOutcome]) -> list[Any]:

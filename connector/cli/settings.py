@@ -15,6 +15,8 @@ from connector.settings.load import settings_file
 from connector.settings.start import start_files
 from connector.settings.view import Check, checked, shown
 
+RECEIVER = ["name", "kind", "host", "events", "messages_per_minute", "secret", "authorization", "template"]
+
 
 @click.group()
 def settings() -> None:
@@ -67,7 +69,7 @@ def _settings_tables(found: dict[str, Any]) -> Printed:
         _of(f"networks of {plain(found['organisation'])}", ["path", "cidrs", "department", "role"], found["networks"]),
         _of("approved resolvers", ["name", "addresses", "upstreams", "may_recurse"], found["approved"]),
         _of("exceptions", ["client", "resolver", "protocol", "until", "owner", "reason"], found["exceptions"]),
-        _of("receivers", ["name", "host", "secret", "ca_file", "template"], found["receivers"]),
+        _of("receivers", RECEIVER, found["receivers"]),
     ]
     return [table for table in tables if table.row_count]
 

@@ -17,20 +17,22 @@ from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from jinja2.exceptions import SecurityError
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from connector.errors import DeliveryError
+from connector.respond.escapes import code, slack, wiki
+from connector.respond.wording import SUBJECTS
+from connector.settings.model import Kind
 
-BUILT_IN = '{"type": {{ type }}, "timestamp": {{ timestamp }}, "data": {{ declaration }}}'
+BODIES = Path(__file__).parent / "bodies"
 START, STOP = "\ue000", "\ue001"  # private use: they mark where a value stands until its surroundings are known
 VALUE = re.compile(f"({START}[^{STOP}]*{STOP})")
 QUOTE_OR_ESCAPE = re.compile(r'\\.|"', re.DOTALL)
 
 
-def read_template(path: Path | None) -> str:
-    """Return the text of a receiver's template file, the built-in one for None; DeliveryError if it cannot be read."""
-    if path is None:
-        return BUILT_IN
+def read_template(path: Path) -> str:
+    """Return the text of a template file; DeliveryError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -38,7 +40,24 @@ def read_template(path: Path | None) -> str:
         raise DeliveryError(f"{path}: the template cannot be read: {why}") from error
 
 
-def render(template: str, message: Mapping[str, Any], name: str = "the built-in template") -> bytes:
+def built_in(kind: Kind) -> Path:
+    """Return the template that is shipped for a kind of receiver."""
+    return BODIES / f"{kind}.json.j2"
+
+
+def speaks_of(template: str, subject: str) -> bool:
+    """Return whether a template is made for messages about the subject: it names that one, or none of the three.
+
+    True, too, for what is no template: rendering says what is wrong.
+    """
+    try:
+        names = find_undeclared_variables(_ENVIRONMENT.parse(template)) & set(SUBJECTS)
+    except TemplateError:
+        return True
+    return subject in names or not names
+
+
+def render(template: str, message: Mapping[str, Any], name: str) -> bytes:
     """Return the body that a template makes of a message; DeliveryError names the template and the line."""
     try:
         compiled = _ENVIRONMENT.from_string(template.replace(START, "").replace(STOP, ""))
@@ -71,6 +90,7 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     keep_trailing_newline=True,
 )
 _ENVIRONMENT.filters["tojson"] = lambda value: value  # every value becomes JSON, asked for or not
+_ENVIRONMENT.filters |= {"slack": slack, "code": code, "wiki": wiki}
 _ENVIRONMENT.globals.clear()  # loops and filters are enough
 
 

@@ -53,10 +53,11 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Again:
-    """It is to be sent again after a pause."""
+    """It is to be sent again after a pause, and nothing else to that receiver before the time that it asked for."""
 
     why: str
     pause: timedelta
+    asked: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -74,23 +75,29 @@ Step = Delivered | Again | GivenUp
 def next_step(outcome: Outcome, attempt: int, chance: float) -> Step:
     """Return what follows from the outcome of an attempt (counted from 1); `chance` from 0 to 1 sets the jitter."""
     if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
-        return Delivered(f"answered {outcome.status}")
+        return Delivered(_said(outcome))
     why, advice, wait = _failure(outcome)
     if advice:
         return GivenUp(why, advice)
     if attempt >= ATTEMPTS:
         return GivenUp(f"{why}, at the last of {ATTEMPTS} attempts", "see that the receiver is up and takes deliveries")
-    return Again(why, max(pause_after(attempt, chance), min(wait, LONGEST_RETRY_AFTER)))
+    asked = min(wait, LONGEST_RETRY_AFTER)
+    return Again(why, max(pause_after(attempt, chance), asked), asked)
 
 
 def _failure(outcome: Outcome) -> tuple[str, str, timedelta]:
     """Return why an attempt failed, the advice if another cannot help (else empty), and how long to wait at least."""
     if isinstance(outcome, NoAnswer):
         return outcome.why, "correct the receiver in the settings" if outcome.hopeless else "", timedelta()
-    why = f"answered {outcome.status}" + (f" ({outcome.words})" if outcome.words else "")
+    why = _said(outcome)
     if outcome.status in AGAIN or outcome.status >= 500:
         return why, "", outcome.retry_after or timedelta()
     return why, MEANINGS.get(outcome.status, "it refuses this delivery: check url and template"), timedelta()
+
+
+def _said(answer: Answer) -> str:
+    """Return an answer in words."""
+    return f"answered {answer.status}" + (f" ({answer.words})" if answer.words else "")
 
 
 def pause_after(attempt: int, chance: float) -> timedelta:

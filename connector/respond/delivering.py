@@ -1,8 +1,9 @@
 """Sends what is due in the outbox, each receiver by itself.
 
-Promises: every attempt is recorded; a receiver that fails is left alone until its pause is over and delays no other;
-what is wrong with a receiver's secret or template is the outcome of an attempt, not the end of the run. Clock, chance
-and the POST are passed in.
+Promises: every attempt is recorded; a receiver that fails is left alone until its pause is over, and one that is slow
+or down delays no other, as each has a thread of its own; no receiver gets more messages a minute than it may have, and
+what is due beyond them goes together in one; what is wrong with a receiver's secret or template is the outcome of an
+attempt, not the end of the run. Clock, chance and the network are passed in.
 """
 
 from __future__ import annotations
@@ -11,26 +12,42 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from email.message import EmailMessage
+from typing import Any, Protocol
 
 from connector.errors import DeliveryError
-from connector.respond.body import read_template, render
-from connector.respond.decision import Again, NoAnswer, Outcome, next_step
-from connector.respond.outbox import Delivery, claim, due, next_due, record
+from connector.respond.body import built_in, read_template, render, speaks_of
+from connector.respond.decision import Again, Answer, NoAnswer, Outcome, Step, next_step
+from connector.respond.grouping import Parcel, digest, parcels
+from connector.respond.mail import Mail, mail_of
+from connector.respond.new_findings import queue_findings
+from connector.respond.outbox import Delivery, claim, claim_group, due, members, next_due, record
 from connector.respond.post import Web
+from connector.respond.redaction import redacted
 from connector.respond.signature import webhook_headers
-from connector.settings.model import Receiver, Settings
+from connector.respond.standing import give_back, note, spend, standing
+from connector.respond.wording import subject_of, words
+from connector.settings.model import MailAccount, Receiver, Settings
 from connector.siem.client import Siem
 
-THREADS = 8
+Json = dict[str, Any]
+SIGNED = ("generic", "shuffle")
 
 
 class Post(Protocol):
     """Sends a body to a receiver."""
 
     def post(self, receiver: Receiver, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """Return what came of it."""
+        ...
+
+
+class PostOffice(Protocol):
+    """Sends a mail to a receiver."""
+
+    def send(self, receiver: Receiver, account: MailAccount, mail: EmailMessage) -> Outcome:
         """Return what came of it."""
         ...
 
@@ -43,60 +60,122 @@ class World:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     chance: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
+    mail: PostOffice = field(default_factory=Mail)
 
 
-def deliver(
-    siem: Siem, settings: Settings, world: World, resting: Mapping[str, datetime] | None = None
-) -> tuple[Delivery, ...]:
-    """Return the deliveries that were sent now, each with what came of it, in the order of receivers.
-
-    `resting` names receivers that are left alone until a moment.
-    """
-    now, resting = world.now(), resting or {}
-    receivers = [receiver for receiver in settings.receivers if resting.get(receiver.name, now) <= now]
-    if not receivers:
-        return ()
-    with ThreadPoolExecutor(min(THREADS, len(receivers))) as threads:
-        parts = threads.map(lambda receiver: _deliver_to(siem, settings, receiver, world), receivers)
-        return tuple(delivery for part in parts for delivery in part)
+def deliver(siem: Siem, settings: Settings, world: World) -> tuple[Delivery, ...]:
+    """Return the deliveries that were sent now, each with what came of it, in the order of receivers."""
+    return _each(settings, lambda receiver: deliver_to(siem, settings, receiver, world))
 
 
 def deliver_for(siem: Siem, settings: Settings, world: World, patience: timedelta) -> tuple[Delivery, ...]:
-    """Return the deliveries that were sent until none is left, or none is due before the patience ends."""
+    """Return the deliveries that were sent until none is left, or none is due before the patience ends.
+
+    Findings that are new are queued before.
+    """
+    queue_findings(siem, settings, world.now())
     end = world.now() + patience
+    return _each(settings, lambda receiver: _deliver_until(siem, settings, receiver, world, end))
+
+
+def _each(settings: Settings, work: Callable[[Receiver], list[Delivery]]) -> tuple[Delivery, ...]:
+    """Return what the work gave for each receiver, each done in a thread of its own."""
+    if not settings.receivers:
+        return ()
+    with ThreadPoolExecutor(len(settings.receivers)) as threads:
+        return tuple(one for part in threads.map(work, settings.receivers) for one in part)
+
+
+def _deliver_until(siem: Siem, settings: Settings, receiver: Receiver, world: World, end: datetime) -> list[Delivery]:
+    """Return what was sent to one receiver until nothing is left, or nothing is due before the end."""
     last: dict[str, Delivery] = {}
-    resting: dict[str, datetime] = {}
     while True:
-        sent = deliver(siem, settings, world, resting)
-        last |= {delivery.id: delivery for delivery in sent}
-        resting |= {one.receiver: datetime.fromisoformat(one.next) for one in sent if one.next}
-        waiting = {receiver.name: next_due(siem, settings, receiver) for receiver in settings.receivers}
-        moments = [max(moment, resting.get(name, moment)) for name, moment in waiting.items() if moment]
-        if not moments or min(moments) > end:
-            return tuple(last.values())
-        world.sleep(max((min(moments) - world.now()).total_seconds(), 1.0))
+        last |= {one.id: one for one in deliver_to(siem, settings, receiver, world)}
+        moment = next_due(siem, settings, receiver)
+        if moment is not None:
+            moment = max(moment, standing(siem, settings, receiver).free_at(receiver, world.now()))
+        if moment is None or moment > end:
+            return list(last.values())
+        world.sleep(max((moment - world.now()).total_seconds(), 1.0))
 
 
-def _deliver_to(siem: Siem, settings: Settings, receiver: Receiver, world: World) -> list[Delivery]:
-    """Return what was sent to one receiver, up to the first failure that a pause may cure."""
+def deliver_to(siem: Siem, settings: Settings, receiver: Receiver, world: World) -> list[Delivery]:
+    """Return what was sent to one receiver now: up to a failure that a pause may cure, or the minute's last message."""
     sent: list[Delivery] = []
-    for id in due(siem, settings, receiver, world.now()):
-        delivery = claim(siem, settings, id, world.now())
-        if delivery is None:
-            continue
-        step = next_step(attempt(delivery, receiver, world), delivery.attempts, world.chance())
-        sent.append(record(siem, settings, delivery, step, world.now()))
+    waiting = due(siem, settings, receiver, world.now())
+    if not waiting:
+        return sent
+    room = standing(siem, settings, receiver).room(receiver, world.now())
+    for parcel in parcels(waiting, room):
+        if not spend(siem, settings, receiver, world.now()):
+            break
+        done, step = _send(siem, settings, receiver, parcel, world)
+        sent += done
         if isinstance(step, Again):
             break
     return sent
 
 
-def attempt(delivery: Delivery, receiver: Receiver, world: World) -> Outcome:
-    """Return what came of sending a delivery once."""
-    name = str(receiver.template) if receiver.template else "the built-in template"
+def _send(
+    siem: Siem, settings: Settings, receiver: Receiver, parcel: Parcel, world: World
+) -> tuple[list[Delivery], Step | None]:
+    """Return the deliveries of one message that was sent, and what came of it; none if it is not ours to send."""
+    ours, message = _claim(siem, settings, parcel, world.now())
+    if not ours:
+        give_back(siem, settings, receiver, world.now())
+        return [], None
+    outcome = attempt(ours[0].sent_as, message, receiver, world)
+    step = next_step(outcome, max(one.attempts for one in ours), world.chance())
+    done = record(siem, settings, ours, step, world.now())
+    note(siem, settings, receiver, step, now=world.now(), chance=world.chance())
+    return done, step
+
+
+def _claim(siem: Siem, settings: Settings, parcel: Parcel, now: datetime) -> tuple[list[Delivery], Json]:
+    """Return the deliveries of a message that are ours to send, and what it says."""
+    if parcel.group is None:
+        delivery = claim(siem, settings, parcel.members[0], now)
+        return ([delivery], delivery.message) if delivery else ([], {})
+    ours = claim_group(siem, settings, parcel.members, parcel.group, now)
+    return ours, digest(parcel.group, members(siem, settings, parcel.group)) if ours else {}
+
+
+def attempt(id: str, message: Json, receiver: Receiver, world: World) -> Outcome:
+    """Return what came of sending a message once."""
+    names = {**message, **words(message), "id": id, "project": receiver.project, "issue_type": receiver.issue_type}
+    now = world.now()
     try:
-        body = render(read_template(receiver.template), delivery.message, name)
-        headers = webhook_headers(receiver.secret, delivery.id, int(world.now().timestamp()), body)
+        if receiver.mail:
+            return world.mail.send(receiver, receiver.mail, mail_of(receiver.mail, id, names, now))
+        if receiver.kind == "pagerduty":
+            names["routing_key"] = receiver.secret
+        body = _body(receiver, message, names)
+        headers = _headers(receiver, id, int(now.timestamp()), body)
     except DeliveryError as error:
-        return NoAnswer(str(error), hopeless=True)
-    return world.web.post(receiver, headers, body)
+        return NoAnswer(redacted(str(error), receiver), hopeless=True)
+    return _meant(receiver, world.web.post(receiver, headers, body))
+
+
+def _body(receiver: Receiver, message: Json, names: Mapping[str, Any]) -> bytes:
+    """Return the body of a message; a template of the operator's that is not made for such a one is left for ours."""
+    if receiver.template:
+        own = read_template(receiver.template)
+        if speaks_of(own, subject_of(message)):
+            return render(own, names, str(receiver.template))
+    return render(read_template(built_in(receiver.kind)), names, f"the built-in template of {receiver.kind}")
+
+
+def _headers(receiver: Receiver, id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers of a message: its id, its signature where such are signed, and how we are known there."""
+    secret = receiver.secret if receiver.kind in SIGNED else None
+    known = {"authorization": receiver.authorization} if receiver.authorization else {}
+    return webhook_headers(secret, id, timestamp, body) | known
+
+
+def _meant(receiver: Receiver, outcome: Outcome) -> Outcome:
+    """Return what an answer means: TheHive refuses, with 400, an alert that it has, so that one has arrived."""
+    told = outcome.words.casefold() if isinstance(outcome, Answer) else ""
+    if receiver.kind == "thehive" and isinstance(outcome, Answer) and outcome.status == 400:
+        there = "already exist" in told and "observable" not in told
+        return replace(outcome, status=200, words="it had it already") if there else outcome
+    return outcome

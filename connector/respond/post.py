@@ -1,7 +1,9 @@
-"""Sends one POST to a receiver over requests; the only place that talks to one.
+"""Sends one POST to a receiver over requests; the only place that talks HTTP to one.
 
-Promises: TLS is verified; a redirect is followed only to the same scheme, host and port, and stays a POST; an answer
-that drips in is left at the deadline; what comes back has no part of the address or secret in it.
+Promises: TLS is verified; only addresses that the receiver may have are connected to (`reach.py`); a redirect is
+followed only to the same scheme, host and port, and stays a POST; an answer that drips in is left at the deadline; what
+comes back has no part of the address or of a secret in it. Through a proxy of the environment it is the proxy that
+connects: what the name means here, if it is known here, is checked all the same.
 Will not: retry, or raise because a receiver misbehaves: that is an outcome.
 """
 
@@ -10,17 +12,24 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.utils import get_environ_proxies
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from connector import __version__
 from connector.respond.decision import Answer, NoAnswer, Outcome, retry_after
+from connector.respond.reach import Attempt, Forbidden, places
+from connector.respond.redaction import redacted
 from connector.settings.model import Receiver
 
 CONNECT, READ, DEADLINE = 5.0, 15.0, 30.0
@@ -43,21 +52,26 @@ class Web:
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it writes whole addresses, and those can be secret
         own = {"content-type": "application/json", "user-agent": f"guided-hunts/{__version__}"}
         request = requests.Request("POST", receiver.url, own | dict(headers), data=body)
-        with requests.Session() as session:
+        with Attempt(receiver.networks, self.deadline) as attempt, requests.Session() as session:
             session.trust_env = False  # a .netrc is for other programs
             session.verify = receiver.ca_file or True
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, _Adapter(attempt))
             try:
                 return self._hop(session, request, receiver, HOPS)
-            except requests.RequestException as error:
-                return _no_answer(error, self)
+            except (requests.RequestException, OSError) as error:
+                return NoAnswer(f"no answer within {self.deadline:g} s") if attempt.over else _no_answer(error, self)
 
     def _hop(self, session: requests.Session, request: requests.Request, receiver: Receiver, hops: int) -> Outcome:
         """Return the outcome at the request's address, or at the one it leads to."""
-        started, url = time.monotonic(), request.url
+        url = request.url
+        proxies = get_environ_proxies(url)
+        if select_proxy(url, proxies):
+            _check(url, receiver)
         with session.send(
             session.prepare_request(request),
             timeout=(self.connect, self.read),
-            proxies=get_environ_proxies(url),
+            proxies=proxies,
             allow_redirects=False,
             stream=True,
             verify=session.verify,
@@ -68,20 +82,73 @@ class Web:
                     return NoAnswer(_redirect_words(response.status_code, place, url), hopeless=True)
                 request.url = place
                 return self._hop(session, request, receiver, hops - 1)
-            words = _first_words(self._read(response, started), receiver)
+            words = _first_words(_read(response), receiver)
             asked = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
             return Answer(response.status_code, "" if response.ok else words, asked)
 
-    def _read(self, response: requests.Response, started: float) -> bytes:
-        """Return the beginning of the answer's body; ReadTimeout after the deadline."""
-        got = b""
-        for part in response.iter_content(8192):
-            got += part
-            if len(got) >= MOST_READ:
-                break
-            if time.monotonic() - started > self.deadline:
-                raise requests.ReadTimeout
-        return got
+
+class _Adapter(HTTPAdapter):
+    """Connects as an attempt does."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        """Keep the attempt."""
+        self._attempt = attempt
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pools, with connections of our own."""
+        super().init_poolmanager(*args, **options)
+        attempt = self._attempt
+
+        class Plain(HTTPConnection):
+            """A connection to a checked address."""
+
+            def _new_conn(self) -> socket.socket:
+                """Return a new connection."""
+                return _connected(self, attempt)
+
+        class Secured(HTTPSConnection):
+            """A connection to a checked address, under which TLS is begun for the name."""
+
+            def _new_conn(self) -> socket.socket:
+                """Return a new connection."""
+                return _connected(self, attempt)
+
+        http = type("Http", (HTTPConnectionPool,), {"ConnectionCls": Plain})
+        https = type("Https", (HTTPSConnectionPool,), {"ConnectionCls": Secured})
+        self.poolmanager.pool_classes_by_scheme = {"http": http, "https": https}
+
+
+def _connected(asking: HTTPConnection, attempt: Attempt) -> socket.socket:
+    """Return a connection for urllib3, with the errors that it knows."""
+    timeout = asking.timeout if isinstance(asking.timeout, int | float) else CONNECT
+    try:
+        return attempt.connect(asking.host, asking.port or 0, timeout)
+    except Forbidden:
+        raise
+    except socket.gaierror as error:
+        raise NameResolutionError(asking.host, asking, error) from error
+    except TimeoutError as error:
+        raise ConnectTimeoutError(asking, "no connection in time") from error
+    except OSError as error:
+        raise NewConnectionError(asking, "no connection") from error
+
+
+def _check(url: str, receiver: Receiver) -> None:
+    """Raise Forbidden if the host of a url is known here, at addresses only that the receiver may not have."""
+    split = urlsplit(url)
+    with suppress(socket.gaierror):
+        places(split.hostname or "", split.port or 443, receiver.networks)
+
+
+def _read(response: requests.Response) -> bytes:
+    """Return the beginning of the answer's body."""
+    got = b""
+    for part in response.iter_content(8192):
+        got += part
+        if len(got) >= MOST_READ:
+            break
+    return got
 
 
 def shown_address(url: str) -> str:
@@ -110,32 +177,30 @@ def _redirect_words(status: int, place: str, url: str) -> str:
 
 
 def _first_words(content: bytes, receiver: Receiver) -> str:
-    """Return the beginning of an answer as one line, with no part of the receiver's address or secret."""
-    text = " ".join(content[: 4 * WORDS].decode(errors="replace").split())
-    split = urlsplit(receiver.url)
-    secrets = (receiver.url, split.path, split.query, split.username, split.password, receiver.secret)
-    for secret in secrets:
-        if secret and len(secret) > 3:
-            text = text.replace(secret, "…")
+    """Return the beginning of an answer as one line, with no part of the receiver's address or secrets."""
+    text = redacted(" ".join(content.decode(errors="replace").split()), receiver)
     return text if len(text) <= WORDS else text[: WORDS - 1] + "…"
 
 
-def _no_answer(error: requests.RequestException, web: Web) -> NoAnswer:
+def _no_answer(error: Exception, web: Web) -> NoAnswer:
     """Return why there was no answer, in words that hold nothing of the address."""
+    forbidden = next((cause for cause in (error, *_causes(error)) if isinstance(cause, Forbidden)), None)
+    if forbidden:
+        return NoAnswer(forbidden.words, hopeless=True)
     if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
         return NoAnswer("closed the connection in the middle of its answer")
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return NoAnswer(f"no connection within {web.connect:g} s")
     if isinstance(error, requests.exceptions.Timeout) or any(isinstance(c, TimeoutError) for c in _causes(error)):
         return NoAnswer(f"no answer within {web.read:g} s")
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return NoAnswer(_connection_words(error))
+    if isinstance(error, requests.exceptions.ConnectionError | OSError) and not isinstance(error, ValueError):
+        return NoAnswer(connection_words(error))
     return NoAnswer(f"cannot be sent ({type(error).__name__}): check the receiver's url", hopeless=True)
 
 
-def _connection_words(error: BaseException) -> str:
+def connection_words(error: BaseException) -> str:
     """Return what a connection failed of, from the first of its causes that the system named."""
-    for cause in _causes(error):
+    for cause in (*_causes(error), error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not accepted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):

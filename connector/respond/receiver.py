@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +22,7 @@ from connector.settings.model import Receiver
 
 LONGEST_BODY = 4_000_000
 KEY_BYTES = 32
+HERE = (ip_network("127.0.0.1"),)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class LoopbackReceiver:
     @property
     def settings(self) -> Receiver:
         """Return this receiver as the settings have it."""
-        return Receiver(self.name, self.url, self.secret)
+        return Receiver(self.name, self.url, self.secret, networks=HERE)
 
     @property
     def received(self) -> tuple[Received, ...]:

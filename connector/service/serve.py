@@ -14,8 +14,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,8 +24,11 @@ from connector.hunts.audit import audit
 from connector.hunts.ledger import Ledger
 from connector.hunts.passes import EPOCH, KEEP, Order, Pass, run_pass
 from connector.hunts.questions import Known
-from connector.respond.delivering import World, deliver
+from connector.respond.keeping import due_tags
+from connector.respond.outbox import Delivery
 from connector.respond.outcomes import due_outcomes
+from connector.respond.suppressing import Suppressing
+from connector.service.deliveries import Deliveries
 from connector.service.guarded import GuardedWire, Pace
 from connector.service.health import Health
 from connector.service.lease import Holder, Lease, renewing
@@ -37,7 +40,6 @@ from connector.siem.client import Siem
 
 SLOW_MS = 5_000  # a hunt that took longer is asked by itself, after the others
 RETRY_SECONDS = 5.0  # after the engine failed
-DELIVERY_SECONDS = 5.0
 HOUSEKEEPING = timedelta(hours=1)
 SLOT_MARGIN = timedelta(minutes=20)  # windows are kept apart a little longer than audits look back
 
@@ -131,30 +133,21 @@ class Service:
         """Say that the lease could not be renewed this time."""
         say(self.logger, "warning", "lease", "the lease could not be renewed: it is tried again", error=error)
 
-    @contextmanager
-    def _delivering(self, siem: Siem) -> Iterator[None]:
-        """Send what is due in the outbox, in a thread, while the block lasts."""
-        end = threading.Event()
-        thread = threading.Thread(target=self._deliver, args=(siem, end), name="deliveries", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            end.set()
-            thread.join(DELIVERY_SECONDS)
+    def _delivering(self, siem: Siem) -> Deliveries:
+        """Return what sends the deliveries, in threads, while the with statement lasts."""
+        return Deliveries(siem, lambda: self.watched.loaded.settings, self._tell_delivery, self._delivery_failed)
 
-    def _deliver(self, siem: Siem, end: threading.Event) -> None:
-        """Send what is due every few seconds, until the end."""
-        while not end.wait(DELIVERY_SECONDS):
-            try:
-                sent = deliver(siem, self.watched.loaded.settings, World())
-            except Exception as error:  # whatever it is, the next deliveries are tried
-                say(self.logger, "error", "delivery", "the outbox failed: it is tried again", error=error)
-                continue
-            for one in sent:
-                self.metrics.delivery(one.receiver, one.status)
-                level: Level = "info" if one.status == "delivered" else "warning"
-                say(self.logger, level, "delivery", f"{one.receiver}: {one.status}", delivery=one.id)
+    def _tell_delivery(self, sent: Sequence[Delivery]) -> None:
+        """Say what came of a message, which one delivery or many went in."""
+        first = sent[0]
+        self.metrics.delivery(first.receiver, first.status)
+        level: Level = "info" if first.status == "delivered" else "warning"
+        said = f"{first.receiver}: {first.status}" + (f", {len(sent)} in one message" if len(sent) > 1 else "")
+        say(self.logger, level, "delivery", said, delivery=first.sent_as)
+
+    def _delivery_failed(self, error: Exception) -> None:
+        """Say that the outbox could not be worked on."""
+        say(self.logger, "error", "delivery", "the outbox failed: it is tried again", error=error)
 
     def reload(self) -> bool:
         """Return whether files of settings or hunts changed; what is broken is said, and stays as it was."""
@@ -190,6 +183,7 @@ class _Shift:
     siem: Siem
     lease: Lease
     known: Known = field(default_factory=Known)
+    quiet: Suppressing = field(default_factory=Suppressing)
     slow: set[str] = field(default_factory=set)
     audited: datetime = EPOCH
     tidied: datetime = EPOCH
@@ -220,6 +214,7 @@ class _Shift:
         done = [self._pass(replace(live, leave=slow))]
         if slow:
             done.append(self._pass(replace(live, leave=frozenset(h.id for h in live.hunts if h.id not in slow))))
+        self._keep_tags()
         left = max(each.left_ms for each in done)
         self.service.metrics.missing(left / 1000, sum(each.left_hunts for each in done))
         more = self._audit() or left > 0
@@ -240,8 +235,9 @@ class _Shift:
         """Return a pass that was made, with what outcomes are due done."""
         service = self.service
         service.health.beat()
+        asked = replace(order, hunts=self.quiet.applied(self.siem, self.settings, order.hunts, service.clock()))
         done = run_pass(
-            self.siem, self.settings, order, service.clock, lambda *_: service.health.beat(), known=self.known
+            self.siem, self.settings, asked, service.clock, lambda *_: service.health.beat(), known=self.known
         )
         self.slow = (self.slow - {h.id for h in done.hunts}) | {h.id for h in done.hunts if h.took_ms >= SLOW_MS}
         self._tell(done)
@@ -250,6 +246,15 @@ class _Shift:
             did = f"{outcome.tagged} events tagged, {outcome.declared} declared, {outcome.updated} updated"
             say(service.logger, level, "outcome", f"{outcome.name}: {did}", error=outcome.error, hunt=outcome.name)
         return done
+
+    def _keep_tags(self) -> None:
+        """Do what tag rules need: events on their way when a rule changed, rules that only a search can answer."""
+        service, loaded = self.service, self.service.watched.loaded
+        now, beat, lag = service.clock(), service.health.beat, self.settings.service.lag
+        for one in due_tags(self.siem, self.settings, loaded.hunts, now, lag=lag, progress=lambda _: beat()):
+            level: Level = "error" if one.error else "info"
+            did = f"{one.rule} ({one.why}): {one.tagged} events tagged, {one.untagged} untagged"
+            say(service.logger, level, "tags", did, error=one.error, hunt=one.hunt)
 
     def _tell(self, done: Pass) -> None:
         """Say what a pass did."""

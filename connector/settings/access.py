@@ -1,4 +1,4 @@
-"""The parts of `hunts.yml` that reach over the network: the search engine and the receivers of deliveries.
+"""What of `hunts.yml` reaches over the network: the search engine here, addresses for the receivers, too.
 
 Promises: an address is whole and has no password in it; credentials never travel in clear text, loopback aside. Will
 not: connect.
@@ -6,25 +6,26 @@ not: connect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from connector.errors import Problem
 from connector.settings.files import Surroundings
-from connector.settings.model import Receiver, SiemSettings
+from connector.settings.model import SiemSettings
 from connector.settings.part import Part
 
 
 def siem_of(part: Part, around: Surroundings, problems: list[Problem]) -> SiemSettings:
     """Return where the search engine is and how to log in; what is wrong is added to `problems`."""
-    urls = [(url, _checked(url, problems)) for url in (*part.texts("url"), *part.texts("urls"))]
+    urls = [(url, checked_url(url, problems)) for url in (*part.texts("url"), *part.texts("urls"))]
     ca_file = around.path(part, "ca_file", problems)
     username = part.text("username")
     password = around.secret(part, "password_file", "HUNTS_PASSWORD", problems)
     api_key = around.secret(part, "api_key_file", "HUNTS_API_KEY", problems)
     problems.extend(_login_problems(part, password, api_key))
     if password or api_key or username:
-        problems.extend(_in_clear(url) for url, split in urls if split and not _is_safe(split))
+        problems.extend(in_clear(url) for url, split in urls if split and not is_safe(split))
     return SiemSettings(
         urls=tuple(str(url.value) for url, _ in urls),
         username=username,
@@ -46,52 +47,18 @@ def _login_problems(part: Part, password: str | None, api_key: str | None) -> li
     return []
 
 
-def receivers_of(root: Part, around: Surroundings, problems: list[Problem]) -> tuple[Receiver, ...]:
-    """Return the receivers of deliveries; what is wrong is added to `problems`."""
-    found: dict[str, Receiver] = {}
-    for part in root.items("receivers"):
-        name = part.text("name") or part.name
-        if name in found:
-            problems.append(part.at("name").problem(f"is {name}, as of a receiver above: give it another name"))
-        found[name] = _receiver(part, name, around, problems)
-    return tuple(found.values())
-
-
-def _receiver(part: Part, name: str, around: Surroundings, problems: list[Problem]) -> Receiver:
-    """Return one receiver."""
-    url = part.text("url") or around.secret(part, "url_file", None, problems) or ""
-    where = part.at("url" if part.text("url") else "url_file")
-    if url:
-        _checked(Part(where.document, where.place, url), problems, userinfo_is_secret=bool(part.text("url")))
-    ca_file = around.path(part, "ca_file", problems)
-    return Receiver(
-        name=name,
-        url=url,
-        secret=_signing_secret(part, around, problems),
-        ca_file=str(ca_file) if ca_file else None,
-        template=around.path(part, "template", problems),
-    )
-
-
-def _signing_secret(part: Part, around: Surroundings, problems: list[Problem]) -> str | None:
-    """Return the secret that deliveries are signed with, None without one."""
-    variable = part.text("secret_env")
-    if variable and part.text("secret_file"):
-        problems.append(part.at("secret_env").problem("stands beside secret_file: keep one of them"))
-    elif variable and not around.environment.get(variable):
-        problems.append(part.at("secret_env").problem("names an environment variable that is not set"))
-    return around.secret(part, "secret_file", variable, problems)
-
-
-def _checked(part: Part, problems: list[Problem], userinfo_is_secret: bool = True) -> SplitResult | None:
+def checked_url(
+    part: Part, problems: list[Problem], userinfo_is_secret: bool = True, schemes: Sequence[str] = ("http", "https")
+) -> SplitResult | None:
     """Return the parts of the url at this place; None, and a problem that does not repeat it, if it is none."""
     try:
         split = urlsplit(str(part.value))
-        whole = split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+        whole = split.scheme in schemes and bool(split.hostname) and split.port != 0
     except ValueError:
         whole = False
     if not whole or not str(part.value).isprintable() or " " in str(part.value):
-        problems.append(part.problem("is no address: write it like https://host.example:9200"))
+        example = {"http": "https://host.example:9200", "smtp": "smtp://mail.example:587"}[schemes[0]]
+        problems.append(part.problem(f"is no address: write it like {example}"))
         return None
     if userinfo_is_secret and "@" in split.netloc:
         problems.append(part.problem("has a user or password in it: use the keys for those, and a file for secrets"))
@@ -99,7 +66,7 @@ def _checked(part: Part, problems: list[Problem], userinfo_is_secret: bool = Tru
     return split
 
 
-def _is_safe(split: SplitResult) -> bool:
+def is_safe(split: SplitResult) -> bool:
     """Tell whether credentials may travel there: encrypted, or not leaving this machine."""
     host = split.hostname or ""
     try:
@@ -108,6 +75,6 @@ def _is_safe(split: SplitResult) -> bool:
         return False
 
 
-def _in_clear(url: Part) -> Problem:
+def in_clear(url: Part) -> Problem:
     """Return the problem of credentials that anyone on the way could read."""
     return url.problem("is plain http to another machine, so the password or key could be read: use https")

@@ -16,11 +16,13 @@ from typing import Any
 
 from connector.documents import Document, in_order, read_document, schema_problems
 from connector.errors import ContentError, Problem
-from connector.settings.access import receivers_of, siem_of
+from connector.settings.access import siem_of
 from connector.settings.files import Surroundings, without_secrets
-from connector.settings.model import Dialect, Settings, SiemSettings, Source
+from connector.settings.links import links_of
+from connector.settings.model import Dialect, EvidenceSettings, Settings, SiemSettings, Source
 from connector.settings.networks import networks_of
 from connector.settings.part import Part
+from connector.settings.receivers import receivers_of
 from connector.settings.resolvers import approved_of, exceptions_of
 from connector.settings.service import service_of
 
@@ -111,9 +113,17 @@ def _settings(root: Part | None, around: Surroundings, problems: list[Problem]) 
         exceptions=exceptions_of(resolvers, problems) if resolvers else (),
         receivers=receivers_of(hunts, around, problems),
         queries=around.path(hunts, "queries", problems, folder=True),
+        links=links_of(hunts.at("links"), problems),
+        evidence=_evidence(hunts.at("evidence"), around, problems),
         service=service_of(hunts.at("service"), problems),
         file=root.document.file if root else None,
     )
+
+
+def _evidence(part: Part, around: Surroundings, problems: list[Problem]) -> EvidenceSettings:
+    """Return where files and packets lie; a folder that is not there is added to `problems`."""
+    folders = (around.path(part, key, problems, folder=True) for key in ("filestore", "captures"))
+    return EvidenceSettings(*folders)
 
 
 def _beside(hunts: Part, name: str, around: Surroundings, problems: list[Problem]) -> Part | None:

@@ -67,6 +67,8 @@ def shown(settings: Settings) -> dict[str, Any]:
         "exceptions": settings.exceptions,
         "receivers": [_receiver(receiver) for receiver in settings.receivers],
         "queries": settings.queries,
+        "links": settings.links,
+        "evidence": settings.evidence,
         "service": _service(settings.service),
     }
 
@@ -80,13 +82,25 @@ def _service(service: ServiceSettings) -> dict[str, Any]:
 
 def _receiver(receiver: Receiver) -> dict[str, Any]:
     """Return a receiver with no more of its address than the host, as the rest can be a secret."""
-    split = urlsplit(receiver.url)
+    split, mail = urlsplit(receiver.url), receiver.mail
     return {
         "name": receiver.name,
+        "kind": receiver.kind,
         "host": f"{split.scheme}://{split.hostname}",
+        "events": receiver.events,
+        "severity": receiver.severity,
+        "messages_per_minute": receiver.messages_per_minute,
+        "networks": receiver.networks,
         "secret": _whether(receiver.secret),
+        "authorization": _whether(receiver.authorization),
         "ca_file": receiver.ca_file,
         "template": receiver.template,
+        "project": receiver.project,
+        "issue_type": receiver.issue_type,
+        "from": mail.sender if mail else "",
+        "to": mail.to if mail else (),
+        "username": mail.username if mail else None,
+        "password": _whether(mail.password if mail else None),
     }
 
 

@@ -159,7 +159,7 @@ def command(day: Day, folder: Path, receiver: LoopbackReceiver, monkeypatch: Any
     (folder / "hunts.yml").write_text(
         f"siem: {{url: '{day.place.url}'}}\nprefix: {day.settings.prefix}\n"
         f"sources: [{{pattern: '{stem_of(day.place)}*', dialect: eve}}]\n"
-        f"receivers: [{{name: soar, url: '{url or receiver.url}', secret_env: TEST_SECRET}}]\n"
+        f"receivers: [{{name: soar, url: '{url or receiver.url}', secret_env: TEST_SECRET, networks: [127.0.0.1]}}]\n"
     )
     return lambda *words: run(["--settings", str(folder / "hunts.yml"), *words])
 

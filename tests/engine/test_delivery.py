@@ -25,7 +25,7 @@ from connector.respond.declare import queue_pending, stored_declaration
 from connector.respond.delivering import World, deliver, deliver_for
 from connector.respond.outbox import CLAIM, UNKNOWN, Delivery, deliveries, next_due, send_again
 from connector.respond.post import Web
-from connector.respond.receiver import LoopbackReceiver
+from connector.respond.receiver import HERE, LoopbackReceiver
 from connector.respond.rules import HuntName
 from connector.respond.signature import new_secret
 from connector.settings.model import Receiver, Settings
@@ -58,7 +58,7 @@ def settings_in(place: Place, *receivers: Receiver) -> Settings:
     """Return settings with these receivers; our own indices are there."""
     settings = settings_of(place, receivers=receivers)
     if not place.siem.exists(f"/{settings.state('outbox')}"):
-        install_state(place, settings, "declarations", "outbox")
+        install_state(place, settings, "declarations", "outbox", "state", "findings")
     return settings
 
 
@@ -96,7 +96,7 @@ class Scripted:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Incoming)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
-            yield Receiver("scripted", f"http://127.0.0.1:{server.server_port}/hooks/{TOKEN}", SECRET)
+            yield Receiver("scripted", f"http://127.0.0.1:{server.server_port}/hooks/{TOKEN}", SECRET, networks=HERE)
         finally:
             server.shutdown()
             server.server_close()
@@ -190,7 +190,7 @@ def test_redirects_stay_on_the_same_host_or_are_refused_with_what_to_do(place: P
 
 def test_an_hour_of_outage_delays_no_other_receiver_and_forgets_nothing(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
-        down = Receiver("down", f"http://127.0.0.1:{closed.getsockname()[1]}/hooks", SECRET)
+        down = Receiver("down", f"http://127.0.0.1:{closed.getsockname()[1]}/hooks", SECRET, networks=HERE)
     clock, up = Clock(), Scripted()
     with up.running() as receiver:
         settings = settings_in(place, down, receiver)
@@ -285,6 +285,7 @@ KILLED = """
 import os, signal, sys
 from connector.respond.delivering import World, deliver
 from connector.respond.post import Web
+from connector.respond.receiver import HERE
 from connector.settings.model import Receiver, SiemSettings
 from connector.siem.client import Siem
 from engine.respond_story import settings_of
@@ -298,7 +299,7 @@ class Last:
 
 url, prefix, address, secret = sys.argv[1:5]
 siem = Siem.connect(SiemSettings(urls=(url,)))
-settings = settings_of(Place(siem, prefix, url), receivers=(Receiver("r", address, secret),))
+settings = settings_of(Place(siem, prefix, url), receivers=(Receiver("r", address, secret, networks=HERE),))
 deliver(siem, settings, World(Last()))
 """
 

@@ -49,10 +49,10 @@ def test_what_is_hopeless_is_given_up():
 
 def test_the_receiver_says_when_but_never_sooner_than_we_would():
     asked = Answer(429, retry_after=timedelta(minutes=7))
-    assert next_step(asked, 1, 0.5) == Again("answered 429", timedelta(minutes=7))
+    assert next_step(asked, 1, 0.5) == Again("answered 429", timedelta(minutes=7), timedelta(minutes=7))
     assert next_step(Answer(503, retry_after=timedelta(0)), 1, 0.5) == Again("answered 503", timedelta(seconds=5))
     far = next_step(Answer(503, retry_after=timedelta(days=400)), 1, 0.5)
-    assert far == Again("answered 503", timedelta(days=1))
+    assert far == Again("answered 503", timedelta(days=1), timedelta(days=1))
 
 
 @given(st.integers(1, ATTEMPTS), st.floats(0, 1))

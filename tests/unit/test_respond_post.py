@@ -10,7 +10,7 @@ import pytest
 
 from connector.respond.decision import Answer, NoAnswer
 from connector.respond.post import Web, shown_address
-from connector.respond.receiver import LoopbackReceiver
+from connector.respond.receiver import HERE, LoopbackReceiver
 from connector.respond.signature import webhook_headers
 from connector.settings.model import Receiver
 
@@ -66,7 +66,9 @@ def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
 
 
 def post(port: int, web=QUICK, **more):
-    return web.post(Receiver("r", f"http://127.0.0.1:{port}/hooks/{TOKEN}?k={TOKEN}", **more), HEADERS, BODY)
+    return web.post(
+        Receiver("r", f"http://127.0.0.1:{port}/hooks/{TOKEN}?k={TOKEN}", networks=HERE, **more), HEADERS, BODY
+    )
 
 
 def test_a_post_is_sent_whole_with_our_headers():
@@ -157,11 +159,11 @@ def test_a_certificate_nobody_vouches_for_is_refused_and_a_known_one_taken(tmp_p
 
     with server(answer(200), answer(200), wrap=secured) as (port, requests):
         url = f"https://127.0.0.1:{port}/hooks/{TOKEN}"
-        refused = QUICK.post(Receiver("r", url), HEADERS, BODY)
+        refused = QUICK.post(Receiver("r", url, networks=HERE), HEADERS, BODY)
         assert isinstance(refused, NoAnswer)
         assert refused.why.startswith("its certificate is not accepted: self-signed certificate")
         assert requests == []
-        assert QUICK.post(Receiver("r", url, ca_file=str(certificate)), HEADERS, BODY) == Answer(200)
+        assert QUICK.post(Receiver("r", url, ca_file=str(certificate), networks=HERE), HEADERS, BODY) == Answer(200)
 
 
 def test_addresses_are_shown_without_what_can_be_secret():

@@ -12,6 +12,7 @@ import pytest
 
 from connector.respond.decision import Answer
 from connector.respond.post import Web
+from connector.respond.receiver import HERE
 from connector.respond.signature import webhook_headers
 from connector.settings.model import Receiver
 
@@ -25,7 +26,7 @@ def test_it_says_what_to_write_into_the_settings_and_prints_what_arrives():
         secret = re.search(r"HUNTS_LOOPBACK_SECRET=(whsec_\S+)", process.stderr.readline())[1]
         body = json.dumps({"type": "declaration.new", "data": {"threat": "a\x1b[31m"}}).encode()
         headers = webhook_headers(secret, "msg_1", int(time.time()), body)
-        assert Web().post(Receiver("r", url, secret), headers, body) == Answer(200)
+        assert Web().post(Receiver("r", url, secret, networks=HERE), headers, body) == Answer(200)
         printed = process.stdout.readline()
         assert printed == f"msg_1: {body.decode()}\n"
         assert "\x1b" not in printed
