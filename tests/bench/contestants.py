@@ -110,6 +110,7 @@ class Elastalert(Contestant):
     """elastalert2, its alerts those of its own alerter `debug`, which says one in a line of the log."""
 
     alert = re.compile(r"elastalert:FOUND (\S+) (\S+)$", re.MULTILINE)
+    skipped = re.compile(r'job "Rule: .*(?:skipped: maximum number of running instances|was missed by)')
     text: ClassVar[Json] = {
         "alert": ["debug"],
         "alert_text": "FOUND {0} {1}",
@@ -139,7 +140,7 @@ class Elastalert(Contestant):
     def notes(self) -> dict[str, int]:
         """Return starts of rules that were made and that were skipped, and errors."""
         said = self._said()
-        skipped = said.count("skipped: maximum number of running instances") + len(re.findall("was missed by", said))
+        skipped = len(self.skipped.findall(said))
         counts = {
             self.due[0]: said.count("elastalert:Ran "),
             "starts skipped": skipped,
