@@ -8,7 +8,9 @@ attempt, not the end of the run. Clock, chance and the network are passed in.
 
 from __future__ import annotations
 
+import json
 import random
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +36,7 @@ from connector.siem.client import Siem
 
 Json = dict[str, Any]
 SIGNED = ("generic", "shuffle")
+KEY_BYTES = 16
 
 
 class Post(Protocol):
@@ -147,13 +150,19 @@ def attempt(id: str, message: Json, receiver: Receiver, world: World) -> Outcome
     try:
         if receiver.mail:
             return world.mail.send(receiver, receiver.mail, mail_of(receiver.mail, id, names, now))
-        if receiver.kind == "pagerduty":
-            names["routing_key"] = receiver.secret
-        body = _body(receiver, message, names)
+        body = _with_key(receiver, message, names)
         headers = _headers(receiver, id, int(now.timestamp()), body)
     except DeliveryError as error:
         return NoAnswer(redacted(str(error), receiver), hopeless=True)
     return _meant(receiver, world.web.post(receiver, headers, body))
+
+
+def _with_key(receiver: Receiver, message: Json, names: Mapping[str, Any]) -> bytes:
+    """Return the body of a message; PagerDuty's key takes its place last, so that no error can quote a part of it."""
+    if receiver.kind != "pagerduty":
+        return _body(receiver, message, names)
+    stand_in, key = secrets.token_hex(KEY_BYTES), json.dumps(receiver.secret or "")[1:-1]
+    return _body(receiver, message, {**names, "routing_key": stand_in}).replace(stand_in.encode(), key.encode())
 
 
 def _body(receiver: Receiver, message: Json, names: Mapping[str, Any]) -> bytes:

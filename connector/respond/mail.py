@@ -11,6 +11,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -24,7 +25,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from connector.respond.body import BODIES
 from connector.respond.decision import Answer, NoAnswer, Outcome
-from connector.respond.post import connection_words
+from connector.respond.post import causes, connection_words
 from connector.respond.reach import Attempt, Forbidden
 from connector.respond.redaction import redacted
 from connector.respond.wording import line
@@ -67,15 +68,20 @@ class Mail:
         host, port = split.hostname or "", split.port or PORTS[split.scheme]
         context = ssl.create_default_context(cafile=receiver.ca_file)
         server = _Secured(attempt, context, self.timeout) if split.scheme == "smtps" else _Plain(attempt, self.timeout)
-        with server as smtp:
-            smtp.connect(host, port)
-            smtp.ehlo()
-            if split.scheme == "smtp" and (smtp.has_extn("starttls") or not _is_here(host)):
-                smtp.starttls(context=context)
-                smtp.ehlo()
+        try:
+            server.connect(host, port)
+            server.ehlo()
+            if split.scheme == "smtp" and (server.has_extn("starttls") or not _is_here(host)):
+                server.starttls(context=context)
+                server.ehlo()
             if account.username:
-                smtp.login(account.username, account.password or "")
-            return smtp.send_message(mail, account.sender, account.to)
+                server.login(account.username, account.password or "")
+            refused = server.send_message(mail, account.sender, account.to)
+            with suppress(smtplib.SMTPException, OSError):  # it has the mail
+                server.quit()
+            return refused
+        finally:
+            server.close()
 
 
 class _Plain(smtplib.SMTP):
@@ -135,7 +141,7 @@ def _no_answer(error: Exception, receiver: Receiver) -> NoAnswer:
         return _said(error.smtp_code, error.smtp_error, receiver)
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return NoAnswer("does not offer what is needed: STARTTLS, or a login that we know", hopeless=True)
-    if isinstance(error, TimeoutError):
+    if any(isinstance(cause, TimeoutError) for cause in (error, *causes(error))):
         return NoAnswer("no answer of the mail server in time")
     return NoAnswer(connection_words(error))
 

@@ -52,15 +52,18 @@ class Web:
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it writes whole addresses, and those can be secret
         own = {"content-type": "application/json", "user-agent": f"guided-hunts/{__version__}"}
         request = requests.Request("POST", receiver.url, own | dict(headers), data=body)
+        outcome: Outcome
         with Attempt(receiver.networks, self.deadline) as attempt, requests.Session() as session:
             session.trust_env = False  # a .netrc is for other programs
             session.verify = receiver.ca_file or True
             for scheme in ("http://", "https://"):
                 session.mount(scheme, _Adapter(attempt))
             try:
-                return self._hop(session, request, receiver, HOPS)
+                outcome = self._hop(session, request, receiver, HOPS)
             except (requests.RequestException, OSError) as error:
-                return NoAnswer(f"no answer within {self.deadline:g} s") if attempt.over else _no_answer(error, self)
+                outcome = _no_answer(error, self)
+        # an answer that was cut off in its headers looks like a whole one
+        return NoAnswer(f"no answer within {self.deadline:g} s") if attempt.over else outcome
 
     def _hop(self, session: requests.Session, request: requests.Request, receiver: Receiver, hops: int) -> Outcome:
         """Return the outcome at the request's address, or at the one it leads to."""
@@ -184,14 +187,14 @@ def _first_words(content: bytes, receiver: Receiver) -> str:
 
 def _no_answer(error: Exception, web: Web) -> NoAnswer:
     """Return why there was no answer, in words that hold nothing of the address."""
-    forbidden = next((cause for cause in (error, *_causes(error)) if isinstance(cause, Forbidden)), None)
+    forbidden = next((cause for cause in (error, *causes(error)) if isinstance(cause, Forbidden)), None)
     if forbidden:
         return NoAnswer(forbidden.words, hopeless=True)
     if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
         return NoAnswer("closed the connection in the middle of its answer")
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return NoAnswer(f"no connection within {web.connect:g} s")
-    if isinstance(error, requests.exceptions.Timeout) or any(isinstance(c, TimeoutError) for c in _causes(error)):
+    if isinstance(error, requests.exceptions.Timeout) or any(isinstance(c, TimeoutError) for c in causes(error)):
         return NoAnswer(f"no answer within {web.read:g} s")
     if isinstance(error, requests.exceptions.ConnectionError | OSError) and not isinstance(error, ValueError):
         return NoAnswer(connection_words(error))
@@ -200,7 +203,7 @@ def _no_answer(error: Exception, web: Web) -> NoAnswer:
 
 def connection_words(error: BaseException) -> str:
     """Return what a connection failed of, from the first of its causes that the system named."""
-    for cause in (*_causes(error), error):
+    for cause in (*causes(error), error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not accepted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
@@ -212,9 +215,9 @@ def connection_words(error: BaseException) -> str:
     return "closed the connection without an answer"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield the errors that an error comes from, the innermost first."""
     for cause in (error.__cause__, error.__context__, *error.args, getattr(error, "reason", None)):
         if isinstance(cause, BaseException):
-            yield from _causes(cause)
+            yield from causes(cause)
             yield cause
