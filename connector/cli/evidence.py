@@ -14,7 +14,7 @@ from connector.cli import context
 from connector.cli.output import Printed, json_option, plain, progress, rows, show
 from connector.errors import Refused
 from connector.respond.evidence.copying import Copied, copy_files, cut_packets
-from connector.respond.evidence.keeping import evidence_of
+from connector.respond.evidence.frozen import evidence_of
 from connector.respond.evidence.model import Evidence, Flow, Host, Others
 from connector.respond.evidence.subject import subject_of
 from connector.settings.model import EvidenceSettings

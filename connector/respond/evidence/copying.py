@@ -85,12 +85,19 @@ def cut_packets(
     """Return what became of the packets of the evidence's flows: of each capture one file that has them all.
 
     `captures` is a capture, or the folder in which those are that the events name. OSError if the folder cannot be
-    written to; Refused if there is no such capture.
+    written to; Refused if there is no such file or folder.
     """
     flows = {flow.number: flow for flow in evidence.flows}
     asked = [(flows[capture.flow], capture) for capture in evidence.captures if capture.flow in flows]
     _made(folder)
-    return tuple(_cut(path, some, folder, progress) for path, some in _captures(captures, asked))
+    found = _captures(captures, asked)
+    if not found:
+        named = dict.fromkeys(filter(None, (last_part(name) for one in evidence.captures for name in one.files)))
+        words = f"the events name {', '.join(list(named)[:5])}" if named else "the events name none"
+        return (
+            Copied(f"packets of {len(asked)} flows", str(captures), None, f"no capture of these is there: {words}"),
+        )
+    return tuple(_cut(path, some, folder, progress) for path, some in found)
 
 
 def _captures(captures: Path, asked: Flows) -> list[tuple[Path, Flows]]:
@@ -101,9 +108,6 @@ def _captures(captures: Path, asked: Flows) -> list[tuple[Path, Flows]]:
         return [(captures, asked)]
     named = dict.fromkeys(name for _, capture in asked for file in capture.files if (name := last_part(file)))
     found = [captures / name for name in named if (captures / name).is_file()]
-    if not found:
-        words = f"the events name {', '.join(list(named)[:5])}" if named else "the events name none"
-        raise Refused(f"{captures} has no capture of these flows: {words}; give the file itself")
     return [(path, [one for one in asked if path.name in map(last_part, one[1].files)]) for path in found]
 
 
@@ -158,9 +162,10 @@ def _regular(path: Path) -> Iterator[BinaryIO]:
         if path.is_symlink():
             raise Refused("is a link, which is not followed") from error
         raise
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise Refused("is no plain file")
     with open(number, "rb") as stream:  # noqa: PTH123 - it is a number
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise Refused("is no plain file")
         yield stream
 
 
