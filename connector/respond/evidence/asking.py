@@ -160,11 +160,6 @@ class Desk:
         """Tell whether a source has the field."""
         return any(fields.has(stored_name(name, source.dialect)) for source, fields in self.sources)
 
-    def refresh(self) -> None:
-        """Have the engine show what was written a moment ago."""
-        for source, _ in self.sources:
-            self.siem.call("POST", f"/{source.pattern}/_refresh", ignore_unavailable=True, allow_no_indices=True)
-
     def _queries(self, condition: Condition, span: Span) -> Iterator[tuple[Source, Json]]:
         """Yield the query for each source that can answer."""
         for source, fields in self.sources:

@@ -7,46 +7,48 @@ there. Will not: write anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
+from connector.errors import Rejected
 from connector.hunts.address import address_number
 from connector.respond.evidence.around import around, host_of, others_of
 from connector.respond.evidence.asking import Desk, age
-from connector.respond.evidence.dns import lookups_of
+from connector.respond.evidence.dns import Lookups, lookups_of
 from connector.respond.evidence.flows import Gathered, flow_of, flows_of
 from connector.respond.evidence.links import links_of
 from connector.respond.evidence.model import Event, Evidence, Flow, Subject
-from connector.respond.evidence.reading import Found, cut, told, words
+from connector.respond.evidence.reading import Found, cut, moment, told, words
 from connector.respond.evidence.records import capture_of, files_of, http_of, tls_of
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
 MOST_RECORDS = 2000  # of TLS, HTTP and files each
+T = TypeVar("T")
 
 
 def gather(siem: Siem, settings: Settings, subject: Subject, now: datetime) -> Evidence:
     """Return the evidence for a subject (`subject_of` finds one by its id) as the events say now. Raises SiemError."""
     desk = Desk.open(siem, settings)
-    desk.refresh()
     seeds = desk.named([(one.index, one.id) for one in subject.references]).events
     gathered = flows_of(desk, seeds)
     flows = [(flow_of(each, number), each) for number, each in enumerate(gathered.flows, 1)]
     evidence = Evidence(subject, told(now) or "", flows=tuple(flow for flow, _ in flows))
     evidence = _with_events(evidence, flows, seeds)
-    looked_up = lookups_of(desk, flows)
-    host = _host(desk, subject, flows, seeds)
-    span = around(*_time(seeds))
+    looked_up = _part(desk, "look-ups", lambda: lookups_of(desk, flows)) or Lookups((), 0, 0)
+    address = _address(subject, flows, seeds)
+    span = around(*_time(subject, seeds))
     ids = [number for flow, _ in flows for _, number in flow.flow_ids]
     evidence = replace(
         evidence,
         dns=looked_up.found,
         captures=tuple(capture_of(each, flow) for flow, each in flows),
-        host=host_of(desk, host, span) if host else None,
+        host=_part(desk, "host", lambda: host_of(desk, address, span)) if address else None,
     )
-    if evidence.host:
-        evidence = replace(evidence, others=others_of(desk, evidence.host, span, ids))
+    if host := evidence.host:
+        evidence = replace(evidence, others=_part(desk, "others", lambda: others_of(desk, host, span, ids)))
     left = {
         "references": max(0, subject.count - len(subject.references)),
         "events": gathered.events_left_out,
@@ -89,13 +91,22 @@ def _event(event: Found, flow: int | None, of_subject: bool) -> Event:
     return Event(event.index, event.id, at, event.kind, flow, of_subject, words(event), cut(event.source))
 
 
-def _time(seeds: Sequence[Found]) -> tuple[datetime | None, datetime | None]:
-    """Return the time of the first and the last event."""
+def _part(desk: Desk, name: str, ask: Callable[[], T]) -> T | None:
+    """Return a part of the evidence; None, and a note, if the engine refuses to tell."""
+    try:
+        return ask()
+    except Rejected as error:
+        desk.notes[f"{name}: {error}"] = None
+        return None
+
+
+def _time(subject: Subject, seeds: Sequence[Found]) -> tuple[datetime | None, datetime | None]:
+    """Return the time of the first and the last event; that of the subject if they are gone."""
     times = [event.time for event in seeds if event.time]
-    return min(times, default=None), max(times, default=None)
+    return min(times, default=moment(subject.first)), max(times, default=moment(subject.last))
 
 
-def _host(desk: Desk, subject: Subject, flows: Sequence[tuple[Flow, Gathered]], seeds: Sequence[Found]) -> str | None:
+def _address(subject: Subject, flows: Sequence[tuple[Flow, Gathered]], seeds: Sequence[Found]) -> str | None:
     """Return the address of the host that the evidence is about.
 
     That is the client the subject names, else the one with most events, else an address that is the asset.
@@ -115,7 +126,7 @@ def _notes(desk: Desk, subject: Subject, seeds: Sequence[Found], others: int, un
     gone = len(subject.references) - len(seeds)
     if gone:
         notes.append(f"{gone} of {len(subject.references)} events are not in the SIEM any more")
-    if not desk.has("hunt.client.ip"):
+    if seeds and not desk.has("hunt.client.ip"):
         notes.append("the events are not enriched, so look-ups and the host are not known: `hunts install`")
     if others:
         notes.append(f"{others} events with the same flow_id or community_id belong to other flows")
