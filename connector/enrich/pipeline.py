@@ -2,7 +2,8 @@
 
 `<prefix>enrich` is the final pipeline. It runs `<prefix>enrich-script`, the one script; what that cannot read goes the
 long way round: OpenSearch copies an event before a script sees it and cannot copy a whole number of more than 64 bits,
-which SMB session ids are, so the known ones become text and the script has a second try.
+which SMB session ids are, so the known ones become text and the script has a second try. Last it runs `<prefix>tags`,
+which holds the tag rules: installed empty, and changed by whoever makes a rule; where it is missing nothing is lost.
 """
 
 from __future__ import annotations
@@ -31,11 +32,17 @@ def enrich_pipelines(tables: Tables, prefix: str) -> dict[str, dict[str, Any]]:
     inner = f"{prefix}enrich-script"
     again = {"pipeline": {"name": inner, "tag": "again", "on_failure": _kept_as_it_was(tables)}}
     first = {"pipeline": {"name": inner, "tag": "enrich", "on_failure": [*_wide_numbers_as_text(), again]}}
+    tags = {"pipeline": {"name": tags_name(prefix), "tag": "tags", "ignore_failure": True}}
     title = f"guided-hunts: names, networks, resolver policy ({tables.enriched})"
     return {
         inner: {"description": title, "processors": [{"script": enrich_script(tables)}]},
-        f"{prefix}enrich": {"description": title, "processors": [first]},
+        f"{prefix}enrich": {"description": title, "processors": [first, tags]},
     }
+
+
+def tags_name(prefix: str) -> str:
+    """Return the name of the pipeline that holds the tag rules."""
+    return f"{prefix}tags"
 
 
 def enrich_script(tables: Tables) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What hunts do by themselves with what passes find: tag the events, and declare them.
+"""What hunts do by themselves with what passes find: tag the events, and declare them, as rules of people do, too.
 
 One document of the state index notes, for each hunt with an outcome, what its findings added up to and what it asked
 when its outcome was last done. While that differs from now, the outcome is due. So one that failed, or was cut off at
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from connector.errors import Refused, SiemError
@@ -21,19 +22,21 @@ from connector.hunts.asking import FATAL, Progress
 from connector.hunts.hunt import Hunt, Outcome
 from connector.hunts.passes import Order, Pass, run_pass
 from connector.hunts.questions import Known
-from connector.hunts.tally import instant
 from connector.respond.declaration import Verdict
 from connector.respond.declare import declare
+from connector.respond.declare_rules import DeclareRule, active_rules
+from connector.respond.keeping import Kept, due_tags
+from connector.respond.marks import findings_of, note_done, noted
 from connector.respond.matches import asked_now, matching_events
-from connector.respond.rules import Tag, TagRule, rule_of, stored_rules
-from connector.respond.tagging import Tagging, tag
+from connector.respond.rules import OUTCOME, Tag, TagRule, rule_of, stored_rules
+from connector.respond.suppressing import Suppressing, suppressing, without
+from connector.respond.tagging import failure_of, tag
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
 Json = dict[str, Any]
 DOCUMENT = "outcomes"  # its id, and its kind
-BY = "outcome"  # who tags and declares, in the records of both
-MOST_FAILURES = 3
+BY = OUTCOME  # who tags and declares, in the records of both
 
 
 @dataclass(frozen=True)
@@ -54,93 +57,96 @@ class HuntOutcome:
     error: str | None = None
 
 
+Step = Callable[[Siem, Settings, Hunt, datetime, HuntOutcome], HuntOutcome]
+
+
 @dataclass(frozen=True)
 class Passes:
-    """The passes that were made one after the other, and what outcomes did after each."""
+    """The passes that were made one after the other, what outcomes did after each, and in the end for tag rules."""
 
     passes: tuple[Pass, ...]
     outcomes: tuple[HuntOutcome, ...]
+    tags: tuple[Kept, ...] = ()
 
     @property
     def failed(self) -> bool:
-        """Return whether a hunt or the outcome of one has failed."""
-        return any(each.failed for each in self.passes) or any(each.error for each in self.outcomes)
+        """Return whether a hunt, the outcome of one or a tag rule has failed."""
+        return (
+            any(each.failed for each in self.passes)
+            or any(each.error for each in self.outcomes)
+            or any(each.error for each in self.tags)
+        )
 
 
 def pass_and_outcomes(
     siem: Siem, settings: Settings, order: Order, clock: Callable[[], datetime], progress: Progress
 ) -> Passes:
-    """Return passes until nothing is left to look at, with what outcomes did after each; a hunt that fails is left.
+    """Return passes until nothing is left to look at, with what outcomes did after each, and what tag rules need then.
 
-    Raises what `run_pass` does.
+    A hunt that fails is left; what rules suppress is left out of findings and declarations. A pass that only found that
+    no event is left is not among them. Raises what `run_pass` does.
     """
-    known, passes, outcomes = Known(), list[Pass](), list[HuntOutcome]()
-    while not passes or passes[-1].left_ms:
-        passes.append(run_pass(siem, settings, order, clock, progress, known=known))
+    known, quiet, passes, outcomes = Known(), Suppressing(), list[Pass](), list[HuntOutcome]()
+    left = True
+    while left:
+        asked = replace(order, hunts=quiet.applied(siem, settings, order.hunts, clock()))
+        done = run_pass(siem, settings, asked, clock, progress, known=known)
+        passes += [done] if not passes or done.start != done.end else []
         outcomes += due_outcomes(siem, settings, order.hunts, clock())
-        order = replace(order, since=None, leave=order.leave | {hunt.id for hunt in passes[-1].failed})
-    return Passes(tuple(passes), tuple(outcomes))
+        order = replace(order, since=None, leave=order.leave | {hunt.id for hunt in done.failed})
+        left = done.left_ms > 0
+    kept = due_tags(siem, settings, order.hunts, clock(), lag=order.lag)
+    return Passes(tuple(passes), tuple(outcomes), kept)
 
 
 def due_outcomes(siem: Siem, settings: Settings, hunts: Sequence[Hunt], now: datetime) -> tuple[HuntOutcome, ...]:
     """Return what the outcomes did that are due among those of the hunts; Unreachable if the engine does not answer."""
-    having = [hunt for hunt in hunts if hunt.outcome != Outcome()]
+    rules = active_rules(siem, settings)
+    having = [hunt for hunt in hunts if hunt.outcome != Outcome() or hunt.id in rules]
     if not having:
         return ()
-    marks = _marks(siem, settings, having)
-    stored = siem.get(settings.state("state"), DOCUMENT)
-    noted: Mapping[str, Any] = stored.source["value"] if stored else {}
-    done = []
+    marks = _marks(siem, settings, having, rules)
+    before, done = noted(siem, settings, DOCUMENT), []
     for hunt in having:
         mark = marks.get(hunt.id)
-        if mark is not None and mark != noted.get(hunt.id):
-            done.append(_outcome(siem, settings, hunt, now))
+        if mark is not None and mark != before.get(hunt.id):
+            done.append(_outcome(siem, settings, hunt, rules.get(hunt.id, []), now))
             if done[-1].error is None:
-                _note(siem, settings, hunt, mark, now)
+                note_done(siem, settings, DOCUMENT, {hunt.id: mark}, now)
     return tuple(done)
 
 
-def _marks(siem: Siem, settings: Settings, hunts: Sequence[Hunt]) -> dict[str, Json]:
+def _marks(
+    siem: Siem, settings: Settings, hunts: Sequence[Hunt], rules: Mapping[str, Sequence[DeclareRule]]
+) -> dict[str, Json]:
     """Return by hunt what its findings add up to and what it asks; nothing for a hunt without a finding."""
-    index = settings.state("findings")
-    siem.call("POST", f"/{index}/_refresh")
-    sums = {"events": {"sum": {"field": "count"}}, "changed": {"max": {"field": "updated"}}}
-    body = {
-        "size": 0,
-        "query": {"terms": {"hunt.id": [hunt.id for hunt in hunts]}},
-        "aggs": {"hunts": {"terms": {"field": "hunt.id", "size": len(hunts)}, "aggs": sums}},
+    found = findings_of(siem, settings, [hunt.id for hunt in hunts])
+    return {
+        hunt.id: {**found[hunt.id], "asks": _asks(hunt, rules.get(hunt.id, []))} for hunt in hunts if hunt.id in found
     }
-    buckets = siem.search(index, body)["aggregations"]["hunts"]["buckets"]
-    found = {
-        bucket["key"]: {"findings": bucket["doc_count"], **{name: bucket[name]["value"] for name in sums}}
-        for bucket in buckets
-    }
-    return {hunt.id: {**found[hunt.id], "asks": _asks(hunt)} for hunt in hunts if hunt.id in found}
 
 
-def _asks(hunt: Hunt) -> list[str]:
-    """Return what an outcome depends on: what the hunt asks, its tag, and what it declares."""
+def _asks(hunt: Hunt, rules: Sequence[DeclareRule]) -> list[str]:
+    """Return what an outcome depends on: what the hunt asks, its tag, and what it and people's rules declare."""
     outcome = hunt.outcome
     rule = rule_of(hunt, cast(Tag, outcome.tag), BY, datetime.min, "")
-    return [rule.id, outcome.threat or "", outcome.phase, outcome.asset]
+    asked = [word for each in rules for word in each.asks]
+    return [rule.id, outcome.threat or "", outcome.phase, outcome.asset, *asked]
 
 
-def _note(siem: Siem, settings: Settings, hunt: Hunt, mark: Json, now: datetime) -> None:
-    """Note that the outcome of a hunt is done for what its findings were."""
+def _outcome(siem: Siem, settings: Settings, hunt: Hunt, rules: Sequence[DeclareRule], now: datetime) -> HuntOutcome:
+    """Return what the outcome of a hunt did: what it tagged and, whether that failed or not, what it declared.
 
-    def edit(current: Json | None) -> Json:
-        """Return the document with the hunt's mark."""
-        value = current["value"] if current else {}
-        return {"kind": DOCUMENT, "updated": instant(now), "value": {**value, hunt.id: mark}}
-
-    siem.change(settings.state("state"), DOCUMENT, edit)
-
-
-def _outcome(siem: Siem, settings: Settings, hunt: Hunt, now: datetime) -> HuntOutcome:
-    """Return what the outcome of a hunt did: what it tagged and, whether that failed or not, what it declared."""
+    People's rules that declare its events count as its own.
+    """
     outcome = hunt.outcome
-    result = HuntOutcome(hunt.id, hunt.name, outcome.tag, outcome.threat)
-    for step in (*([_tag] if outcome.tag else []), *([_declare] if outcome.threat else [])):
+    own = [Verdict(outcome.threat, outcome.phase, outcome.asset, BY, standing=True)] if outcome.threat else []
+    said = [(verdict, None) for verdict in own] + [(rule.verdict, rule.since) for rule in rules]
+    threats = ", ".join(verdict.threat for verdict, _ in said) or None
+    result = HuntOutcome(hunt.id, hunt.name, outcome.tag, threats)
+    steps: list[Step] = [_tag] if outcome.tag else []
+    steps += [partial(_declare, verdict=verdict, since=since) for verdict, since in said]
+    for step in steps:
         try:
             result = step(siem, settings, hunt, now, result)
         except FATAL:
@@ -156,7 +162,7 @@ def _tag(siem: Siem, settings: Settings, hunt: Hunt, now: datetime, result: Hunt
     if left := _persons_word(stored_rules(siem, settings, hunt.id), rule):
         return replace(result, left=left)
     done = tag(siem, settings, hunt, rule)
-    return replace(result, tagged=done.tagged, error=_failure(done))
+    return replace(result, tagged=done.tagged, error=failure_of(done.left, done.failures))
 
 
 def _persons_word(rules: Sequence[TagRule], rule: TagRule) -> str:
@@ -171,23 +177,27 @@ def _persons_word(rules: Sequence[TagRule], rule: TagRule) -> str:
     return f"{last['by']} untagged it at {last['at']}: {back}" if last else ""
 
 
-def _failure(done: Tagging) -> str | None:
-    """Return what could not be tagged, in words; None if all could."""
-    if not done.left and not done.failures:
-        return None
-    some = [f"{one.index} {one.id}: {one.reason}" for one in done.failures[:MOST_FAILURES]]
-    return "; ".join((f"{done.left + len(done.failures):,} events or indices could not be changed", *some))
+def _declare(
+    siem: Siem,
+    settings: Settings,
+    hunt: Hunt,
+    now: datetime,
+    result: HuntOutcome,
+    *,
+    verdict: Verdict,
+    since: datetime | None,
+) -> HuntOutcome:
+    """Return the result with the declarations made; nothing is declared where the events of all findings are gone.
 
-
-def _declare(siem: Siem, settings: Settings, hunt: Hunt, now: datetime, result: HuntOutcome) -> HuntOutcome:
-    """Return the result with the declarations made; nothing is declared where the events of all findings are gone."""
-    outcome = hunt.outcome
-    verdict = Verdict(outcome.threat or "", outcome.phase, outcome.asset, BY)
+    What rules suppress is not declared.
+    """
+    (hunt,) = without([hunt], suppressing(siem, settings, now))
     try:
-        done = declare(siem, settings, hunt, verdict, now=now)
+        done = declare(siem, settings, hunt, verdict, since=since, now=now)
     except Refused:
-        if next(iter(matching_events(siem, settings, asked_now(siem, settings, hunt), None)), None) is None:
+        if next(iter(matching_events(siem, settings, asked_now(siem, settings, hunt), since)), None) is None:
             return result
         raise
     whats = [one.what for one in done.declarations]
-    return replace(result, declared=whats.count("new"), updated=whats.count("updated"))
+    updated = whats.count("updated") + whats.count("reopened")
+    return replace(result, declared=result.declared + whats.count("new"), updated=result.updated + updated)

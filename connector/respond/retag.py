@@ -12,88 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-RULES_FIELD, TAG_FIELD = "hunt.tag_rules", "hunt.tag"
-ELSEWHERE = "elsewhere."
+from connector.content import content_folder
+from connector.respond.extent import milliseconds
 
-# works on Elasticsearch from 7.10 and OpenSearch: typed locals, no lambda over mixed types
-SOURCE = """
-boolean isOurs(String rule) { return !rule.startsWith('elsewhere.'); }
+RULES_FIELD = "hunt.tag_rules"
 
-String strongest(List rules) {
-  String tag = null;
-  for (def each : rules) {
-    String rule = each.toString();
-    if (rule.equals('elsewhere.relevant') || (isOurs(rule) && rule.endsWith('.relevant'))) { return 'relevant'; }
-    if (rule.equals('elsewhere.informational') || (isOurs(rule) && rule.endsWith('.informational'))) {
-      tag = 'informational';
-    }
-  }
-  return tag;
-}
-
-String elsewhere(List rules) {
-  for (def each : rules) { if (!isOurs(each.toString())) { return each.toString().substring(10); } }
-  return null;
-}
-
-void forget(List rules) {
-  for (int i = rules.size() - 1; i >= 0; i--) { if (!isOurs(rules.get(i).toString())) { rules.remove(i); } }
-}
-
-// where an alert carries its tag; in events of the Elastic Agent it is made, as the alert itself lies elsewhere
-Map alertOf(Map event) {
-  Object found = event.get('alert');
-  if ('alert'.equals(event.get('event_type'))) { return found instanceof Map ? (Map) found : null; }
-  Object suricata = event.get('suricata');
-  Object eve = suricata instanceof Map ? ((Map) suricata).get('eve') : null;
-  if (!(eve instanceof Map) || !'alert'.equals(((Map) eve).get('event_type'))) { return null; }
-  if (found == null) { return new HashMap(); }
-  return found instanceof Map && !((Map) found).isEmpty() ? (Map) found : null;
-}
-
-Map event = ctx._source;
-Object held = event.get('hunt');
-Map hunt = held instanceof Map ? (Map) held : new HashMap();
-Object listed = hunt.get('tag_rules');
-List rules = new ArrayList();
-if (listed instanceof List) { rules.addAll((List) listed); } else if (listed != null) { rules.add(listed); }
-String before = strongest(rules);
-boolean changed = rules.removeAll((List) params.remove);
-if (params.add != null && !rules.contains(params.add)) { rules.add(params.add); changed = true; }
-if (!changed || (held != null && !(held instanceof Map))) { ctx.op = 'noop'; return; }
-
-Map alert = alertOf(event);
-if (alert != null) {
-  Object tag = alert.get('tag');
-  if (tag != null && !(tag instanceof String)) {
-    alert = null;
-  } else if (tag == null ? before != null : !tag.equals(before)) {
-    forget(rules);
-    if (tag != null) { rules.add(0, 'elsewhere.' + tag); }
-  }
-}
-boolean ours = false;
-for (def each : rules) { if (isOurs(each.toString())) { ours = true; } }
-String tag = ours ? strongest(rules) : elsewhere(rules);
-if (ours) {
-  hunt.put('tag', tag);
-  hunt.put('tag_rules', rules);
-  if (hunt.get('tagged') == null) { hunt.put('tagged', params.now); }
-} else {
-  hunt.remove('tag'); hunt.remove('tag_rules'); hunt.remove('tagged');
-}
-if (hunt.isEmpty()) { event.remove('hunt'); } else { event.put('hunt', hunt); }
-if (alert != null) {
-  if (tag == null) { alert.remove('tag'); } else { alert.put('tag', tag); }
-  if (alert.isEmpty() && !'alert'.equals(event.get('event_type'))) { event.remove('alert'); }
-  else { event.put('alert', alert); }
-}
+# what the update does with it; ingest-pipelines/tags.painless has the functions
+UPDATE = """
+if (!retag(ctx._source, (List) params.remove, (List) params.add, params.now)) { ctx.op = "noop"; }
 """
+
+
+@cache
+def functions(name: str) -> str:
+    """Return the Painless of a file of the content folder, without comments and indentation."""
+    text = (content_folder("ingest-pipelines") / name).read_text(encoding="utf-8")
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def retag_script(add: str | None, remove: Sequence[str], now: datetime) -> dict[str, Any]:
     """Return the update script that adds a rule (or none) to each event and removes others; `now` dates a first tag."""
-    params = {"add": add, "remove": list(remove), "now": round(now.timestamp() * 1000)}
-    return {"lang": "painless", "source": SOURCE, "params": params}
+    params = {"add": [add] if add else [], "remove": list(remove), "now": milliseconds(now)}
+    return {"lang": "painless", "source": functions("tags.painless") + UPDATE, "params": params}

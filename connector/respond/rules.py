@@ -1,29 +1,35 @@
-"""Tag rules: who gave which hunt which tag, when, why, and with what condition; one document each.
+"""Tag rules: who gave which hunt which tag, when, why, for which events and with what condition; one document each.
 
 The id is made of the hunt's name, a digest of what the rule asks, and the tag. So a hunt that was edited, or is given
-the other tag, has another rule, which replaces the one before. A rule that was replaced or removed stays as a record.
+another tag, has another rule, which replaces the one before. A rule that was replaced or removed stays as a record.
+
+`unsettled` is when a rule was changed last, until a pass has looked for events that were on their way meanwhile.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal, cast
 
-from connector.hunts.condition import Condition
+from connector.hunts.condition import All, Condition, None_
+from connector.hunts.condition import Any as Any_
 from connector.hunts.hunt import Hunt
 from connector.hunts.needs import every_event
-from connector.respond.written import written
+from connector.respond.extent import PAST, Extent
+from connector.respond.written import read_back, written
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
-Tag = Literal["relevant", "informational"]
+Tag = Literal["relevant", "informational", "suppress"]
 Status = Literal["active", "replaced", "removed"]
 Json = dict[str, Any]
 DIGEST = 10
 MOST_RULES = 10_000
+SUPPRESS: Tag = "suppress"
+OUTCOME = "outcome"  # who tags where a hunt does so by itself
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,10 @@ class HuntName:
 
 @dataclass(frozen=True)
 class TagRule:
-    """One rule: `rule` is what it asks, as values; `history` says what was done, when, by whom and to how many."""
+    """One rule: `rule` is what it asks, as values; `history` says what was done, when, by whom and to how many.
+
+    `extent` says which events it is for. A rule to suppress is on no event: passes leave out what it matches.
+    """
 
     id: str
     hunt: HuntName
@@ -58,6 +67,28 @@ class TagRule:
     comment: str
     rule: Json
     history: tuple[Json, ...] = ()
+    extent: Extent = PAST
+    unsettled: datetime | None = None
+
+    @property
+    def active(self) -> bool:
+        """Return whether it was neither replaced nor removed; its date may be past."""
+        return self.status == "active"
+
+    @property
+    def tags(self) -> bool:
+        """Return whether it stands on events."""
+        return self.tag != SUPPRESS
+
+    @property
+    def one_event(self) -> bool:
+        """Return whether its condition alone decides, event by event."""
+        return "needs" not in self.rule
+
+    @property
+    def condition(self) -> Condition:
+        """Return what it asks of an event."""
+        return read_back(self.rule["match"], self.id)
 
     @property
     def document(self) -> Json:
@@ -70,19 +101,26 @@ class TagRule:
             **made,
             "rule": self.rule,
             "history": list(self.history),
+            "extent": self.extent.document,
+            "unsettled": self.unsettled.isoformat() if self.unsettled else None,
         }
 
 
-def rule_of(hunt: Hunt, tag: Tag, by: str, now: datetime, comment: str) -> TagRule:
+def rule_of(  # noqa: PLR0917 - who, what, when and why of one decision
+    hunt: Hunt, tag: Tag, by: str, now: datetime, comment: str, extent: Extent = PAST
+) -> TagRule:
     """Return the rule that gives the events of a hunt a tag; the same hunt and tag have the same id."""
     asked = asked_by(hunt)
     digest = sha256(json.dumps([hunt.id, asked], sort_keys=True).encode()).hexdigest()[:DIGEST]
-    return TagRule(f"{hunt.name}.{digest}.{tag}", HuntName.of(hunt), tag, "active", by, now, comment, asked)
+    id = f"{hunt.name}.{digest}.{tag}"
+    return TagRule(id, HuntName.of(hunt), tag, "active", by, now, comment, asked, extent=extent)
 
 
 def asked_by(hunt: Hunt) -> Json:
     """Return what a hunt asks, as values that do not change when the hunt does."""
-    asked: Json = {"match": written(hunt.condition)}
+    condition = hunt.condition
+    group = condition if isinstance(condition, All | Any_ | None_) else All((condition,))
+    asked: Json = {"match": written(group)}
     if not every_event(hunt.needs):
         asked["group_by"] = list(hunt.group_by)
         asked["needs"] = {"kind": type(hunt.needs).__name__, **{k: _plain(v) for k, v in vars(hunt.needs).items()}}
@@ -100,41 +138,89 @@ def _plain(value: object) -> object:
 
 def stored_rules(siem: Siem, settings: Settings, hunt_id: str | None = None) -> tuple[TagRule, ...]:
     """Return the rules of a hunt, or all, those that are not active any more among them; the oldest first."""
+    return _found(siem, settings, {"term": {"hunt.id": hunt_id}} if hunt_id else {"match_all": {}})
+
+
+def open_rules(siem: Siem, settings: Settings) -> tuple[TagRule, ...]:
+    """Return the rules that are active or not settled yet, the oldest first; none where no rule can be."""
+    either: list[Json] = [{"term": {"status": "active"}}, {"exists": {"field": "unsettled"}}]
+    return _found(siem, settings, {"bool": {"should": either}})
+
+
+def _found(siem: Siem, settings: Settings, query: Json) -> tuple[TagRule, ...]:
+    """Return the rules of a query, the oldest first."""
     index = settings.state("tag-rules")
-    siem.call("POST", f"/{index}/_refresh")
-    query: Json = {"term": {"hunt.id": hunt_id}} if hunt_id else {"match_all": {}}
-    answer = siem.search(index, {"size": MOST_RULES, "query": query, "sort": [{"made": "asc"}]})
+    siem.call("POST", f"/{index}/_refresh", ignore_unavailable=True)
+    sort = [{"made": {"order": "asc", "unmapped_type": "date"}}]
+    answer = siem.search(index, {"size": MOST_RULES, "query": query, "sort": sort})
     return tuple(_read(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"])
 
 
 def rules_called(siem: Siem, settings: Settings, name: str) -> list[TagRule]:
-    """Return the rules of the hunt of that name, title or id, be the hunt in the catalogue or not."""
-    called = {rule.hunt.id for rule in stored_rules(siem, settings) if name in asdict(rule.hunt).values()}
-    return [rule for id in called for rule in stored_rules(siem, settings, id)]
+    """Return all rules of the hunt (or condition) of that name, title or id, or that has a rule of that id."""
+    every = stored_rules(siem, settings)
+    called = {rule.hunt.id for rule in every if name in (rule.id, *asdict(rule.hunt).values())}
+    return [rule for rule in every if rule.hunt.id in called]
 
 
-def store(siem: Siem, settings: Settings, rule: TagRule) -> None:
-    """Write a rule as active; one that is there keeps its history and, while it is active, its maker and comment."""
+def store(siem: Siem, settings: Settings, rule: TagRule) -> TagRule | None:
+    """Return a rule as it is written, active; of one that is there much is kept.
+
+    Its history; while it is active its maker, unless that is an outcome and a person comes, and the events it is for.
+    A rule of an outcome is not written over one that was removed: None.
+    """
+    by_outcome = rule.by == OUTCOME
 
     def edit(now: Json | None) -> Json:
         """Return the rule as it is to be stored in place of the one that is there."""
         if now is None:
-            return rule.document
-        kept = {"history": now["history"]} | (
-            {"by": now["by"], "made": now["made"]} if now["status"] == "active" else {}
-        )
-        return rule.document | kept | ({} if rule.comment else {"comment": now["comment"]})
+            return replace(rule, unsettled=None if by_outcome else rule.made).document
+        old = _read(rule.id, now)
+        if by_outcome and old.status == "removed":
+            return now
+        new = replace(rule, history=old.history, comment=rule.comment or old.comment, unsettled=rule.made)
+        if old.active:
+            new = replace(new, extent=old.extent.joined(rule.extent))
+            new = new if old.by == OUTCOME else replace(new, by=old.by, made=old.made)
+        if by_outcome:
+            new = replace(new, unsettled=old.unsettled)
+        return new.document
+
+    stored = _read(rule.id, siem.change(settings.state("tag-rules"), rule.id, edit))
+    return stored if stored.active else None
+
+
+def end(siem: Siem, settings: Settings, rule: TagRule, done: Json, now: datetime) -> None:
+    """End an active rule: `what` was done (replaced, removed) is its status from now on. It is to be settled then."""
+
+    def edit(found: Json | None) -> Json:
+        """Return the stored rule as it is after its end."""
+        document = found or rule.document
+        history = [*document["history"], done]
+        return document | {"status": done["what"], "history": history, "unsettled": now.isoformat()}
 
     siem.change(settings.state("tag-rules"), rule.id, edit)
 
 
-def note(siem: Siem, settings: Settings, rule: TagRule, status: Status, done: Json) -> None:
-    """Set a rule's status and add what was done to its history."""
+def note(siem: Siem, settings: Settings, rule: TagRule, done: Json) -> None:
+    """Add what was done to a rule's history, whatever has become of the rule meanwhile."""
 
     def edit(now: Json | None) -> Json:
         """Return the stored rule with one more entry in its history."""
         document = now or rule.document
-        return document | {"status": status, "history": [*document["history"], done]}
+        return document | {"history": [*document["history"], done]}
+
+    siem.change(settings.state("tag-rules"), rule.id, edit)
+
+
+def settle(siem: Siem, settings: Settings, rule: TagRule, since: datetime | None) -> None:
+    """Set since when a rule is not settled (None: it is), if nobody has changed it since it was read."""
+
+    def edit(now: Json | None) -> Json:
+        """Return the stored rule, settled."""
+        if now is None or _read(rule.id, now).unsettled != rule.unsettled:
+            return now or rule.document
+        return now | {"unsettled": since.isoformat() if since else None}
 
     siem.change(settings.state("tag-rules"), rule.id, edit)
 
@@ -142,5 +228,13 @@ def note(siem: Siem, settings: Settings, rule: TagRule, status: Status, done: Js
 def _read(id: str, source: Json) -> TagRule:
     """Return the rule of a stored document."""
     fields = {key: source[key] for key in ("tag", "status", "by", "comment", "rule")}
-    made = datetime.fromisoformat(source["made"])
-    return TagRule(id=id, hunt=HuntName(**source["hunt"]), made=made, history=tuple(source["history"]), **fields)
+    made, unsettled = datetime.fromisoformat(source["made"]), source.get("unsettled")
+    return TagRule(
+        id=id,
+        hunt=HuntName(**source["hunt"]),
+        made=made,
+        history=tuple(source["history"]),
+        extent=Extent.read(source.get("extent", {})),
+        unsettled=datetime.fromisoformat(unsettled) if unsettled else None,
+        **fields,
+    )

@@ -1,15 +1,13 @@
 """Parts of the stored events as an update-by-query takes them: an index and a query.
 
 Promises: what a hunt matches is selected by its query or, where more than one event is needed, by the ids of its
-events; what
-carries a rule is asked for in the way each index has the field mapped. Will not: write anything.
+events; what carries a rule is asked for in the way each index has the field mapped. Will not: write anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +16,7 @@ from connector.hunts.fields import SUB_FIELDS, Fields
 from connector.hunts.needs import every_event
 from connector.hunts.query import compile_query
 from connector.hunts.questions import Asked
+from connector.respond.extent import Extent
 from connector.respond.matches import matching_events
 from connector.respond.retag import RULES_FIELD
 from connector.settings.model import Settings
@@ -43,27 +42,36 @@ class Selection:
         return Selection(self.index, {"bool": {"filter": [self.query, others]}})
 
 
-def selections_of(siem: Siem, settings: Settings, asking: Asked, since: datetime | None) -> Iterator[Selection]:
-    """Yield the events of the hunt: as its query or, where more than one event is needed, by their ids."""
+def selections_of(siem: Siem, settings: Settings, asking: Asked, extent: Extent) -> Iterator[Selection]:
+    """Yield the events of the hunt a rule is for: as its query or, where more than one event is needed, by their ids.
+
+    A hunt that needs more than one counts past events of the rule's time only, and all events for future ones.
+    """
     if every_event(asking.hunt.needs):
         for question in asking.questions:
-            yield Selection(question.source.pattern, question.query(*question.during(since, None)))
+            yield Selection(question.source.pattern, question.query(*extent.filters([question.source])))
         return
     by_index: dict[str, list[str]] = {}
-    for hit, _ in matching_events(siem, settings, asking, since):
+    for hit, _ in matching_events(siem, settings, asking, None if extent.future else extent.since):
         by_index.setdefault(hit.index, []).append(hit.id)
     for index, ids in sorted(by_index.items()):
         for start in range(0, len(ids), IDS):
-            yield Selection(index, {"ids": {"values": ids[start : start + IDS]}})
+            some = {"ids": {"values": ids[start : start + IDS]}}
+            yield Selection(index, {"bool": {"filter": [some, *extent.filters(settings.sources)]}})
 
 
 def carrying(siem: Siem, index: str, rules: Sequence[str]) -> Selection:
     """Return the events of an index that carry one of the rules, as its mapping has them now."""
+    query = compile_query(Equals(RULES_FIELD, tuple(rules)), rule_fields(siem, index), "eve").query
+    return Selection(index, query)
+
+
+def rule_fields(siem: Siem, index: str) -> Fields:
+    """Return how an index has the rules of events mapped."""
     names = ",".join((RULES_FIELD, *(f"{RULES_FIELD}.{sub}" for sub in SUB_FIELDS)))
     path = f"/{quote(index, safe=',*-')}/_field_caps"
     answer = siem.call("GET", path, fields=names, ignore_unavailable=True, allow_no_indices=True)
-    query = compile_query(Equals(RULES_FIELD, tuple(rules)), Fields.from_caps(answer), "eve").query
-    return Selection(index, query)
+    return Fields.from_caps(answer)
 
 
 def counted(siem: Siem, selections: Sequence[Selection], rules: Sequence[str]) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from connector.service.guarded import GuardedWire, Pace
 from connector.service.health import Health
 from connector.service.lease import Holder, Lease, renewing
 from connector.service.logs import Fact, Level, say
+from connector.service.looking_up import LookingUp
 from connector.service.metrics import Metrics
 from connector.service.reload import Watched
 from connector.settings.model import Settings
@@ -102,6 +103,7 @@ class Service:
             open_ones.callback(lease.release)
             open_ones.enter_context(renewing(lease, self._renewal_failed))
             open_ones.enter_context(self._delivering(siem))
+            open_ones.enter_context(LookingUp(siem, lambda: self.watched.loaded.settings, self.clock, self.logger))
             _Shift(self, siem, lease).work()
 
     def _stand_by(self, lease: Lease) -> bool:

@@ -76,6 +76,8 @@ def _check_pipelines(present: Present, theirs: Theirs, assets: Assets) -> list[s
 def pipeline_steps(present: Present, assets: Assets) -> Iterator[Step]:
     """Yield the steps for the ingest pipelines."""
     for name, body in assets.pipelines.items():
+        if name in assets.kept_as_they_are and name in present.pipelines:
+            continue
         why = "the enrichment" if name == assets.final_pipeline else "a part of the enrichment"
         step = _putting("ingest pipeline", "_ingest/pipeline", name, body, why)
         yield from _if_needed(step, present.pipelines.get(name))

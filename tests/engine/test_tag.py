@@ -1,6 +1,5 @@
 """Tags on past events in real engines: exactly what the predicate says, whatever overlaps, fails or is killed."""
 
-import copy
 import json
 import os
 import random
@@ -9,66 +8,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from conftest import Place
-from engine.respond_story import load_lines, put_template, settings_of, some_of_the_story, sources
+from engine.respond_story import load_lines, put_template, settings_of, some_of_the_story
+from engine.tag_day import Day, Key, expected, made_hunt, matched, seen
 
 from connector.errors import NotThere, Refused
 from connector.hunts.catalogue import load_catalogue
-from connector.hunts.condition import All, Compares, Condition, Equals, UnderDomain
-from connector.hunts.groups import groups
+from connector.hunts.condition import All, Compares, Equals, UnderDomain
 from connector.hunts.hunt import Hunt
-from connector.hunts.needs import Count, every_event
-from connector.hunts.predicate import predicate
-from connector.respond.rules import Tag, TagRule, rule_of, stored_rules
-from connector.respond.tagging import Pace, Tagging, preview_tag, tag, untag
+from connector.respond.rules import Tag, TagRule, stored_rules
+from connector.respond.tagging import Pace, preview_tag
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
-
-Key = tuple[str, str]
-Events = dict[Key, dict[str, Any]]
-OURS = ("tag", "tag_rules", "tagged")
-
-
-@dataclass(frozen=True)
-class Day:
-    """The office day in one engine."""
-
-    place: Place
-    settings: Settings
-
-    @property
-    def siem(self) -> Siem:
-        return self.place.siem
-
-    @property
-    def pattern(self) -> str:
-        return self.settings.events
-
-    def events(self) -> Events:
-        """Return every event as it is stored now."""
-        return sources(self.siem, self.pattern)
-
-    def only(self, kind: str) -> "Day":
-        """Return the day with events of one type only, for tests that need no others."""
-        source = Source(f"{self.place.prefix}logstash-{kind}-*", "eve", "@timestamp")
-        return Day(self.place, replace(self.settings, sources=(source,)))
-
-    def tag(self, hunt: Hunt, wanted: Tag, **more: Any) -> Tagging:
-        return tag(self.siem, self.settings, hunt, self.rule(hunt, wanted), **more)
-
-    def rule(self, hunt: Hunt, wanted: Tag) -> TagRule:
-        return rule_of(hunt, wanted, "ana", datetime.now(UTC), "because")
-
-    def untag(self, hunt: Hunt) -> int:
-        return untag(self.siem, self.settings, hunt.name, by="bo", now=datetime.now(UTC)).untagged
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +39,6 @@ def day(each_module_place: Place, shared: Path, tmp_path_factory: pytest.TempPat
     for key, value in zip(alerts, ["relevant", "informational", "custom", ["relevant", "x"]] * 2, strict=False):
         made.siem.call("POST", f"/{key[0]}/_update/{key[1]}", {"doc": {"alert": {"tag": value}}})
     return made
-
-
-def made_hunt(name: str, match: Condition, *types: str) -> Hunt:
-    """Return a hunt of ours: all events of the types that match."""
-    base = load_catalogue(Settings()).named("public-dns-queries")
-    id = str(uuid5(NAMESPACE_URL, name))
-    return replace(base, id=id, name=name, title=name, event_types=types, match=match, needs=Count(), show=())
 
 
 ALL_ALERTS = made_hunt("all-alerts", All(()), "alert")
@@ -107,43 +58,6 @@ def plan_of(settings: Settings) -> list[tuple[Hunt, Tag]]:
         (SOME_ALERTS, "relevant"),
         (ALL_ALERTS, "informational"),
     ]
-
-
-def matched(hunt: Hunt, events: Events) -> set[Key]:
-    """Return the events of the hunt by the predicate and, where it has a threshold, by the Python meaning of that."""
-    if every_event(hunt.needs):
-        matches = predicate(hunt.condition)
-        return {key for key, event in events.items() if matches(event)}
-    keys = {id(event): key for key, event in events.items()}
-    return {keys[id(event)] for group in groups(hunt, events.values()) for event in group.events}
-
-
-def expected(events: Events, rules: Iterable[tuple[TagRule, set[Key]]]) -> Events:
-    """Return the events as they must be with the rules on those of theirs, the time of tagging aside."""
-    out = copy.deepcopy(events)
-    on: dict[Key, list[str]] = {}
-    for rule, keys in rules:
-        for key in keys:
-            on.setdefault(key, []).append(rule.id)
-    for key, ids in on.items():
-        tags = {id.rsplit(".", 1)[1] for id in ids}
-        alert = out[key].get("alert") if out[key]["event_type"] == "alert" else None
-        foreign = alert.get("tag") if alert else None
-        others = {foreign} if isinstance(foreign, str) else set()
-        strongest = "relevant" if "relevant" in tags | others else "informational"
-        out[key]["hunt"] |= {"tag": strongest, "tag_rules": sorted([*(f"elsewhere.{tag}" for tag in others), *ids])}
-        if alert is not None and not isinstance(foreign, list):
-            alert["tag"] = strongest
-    return out
-
-
-def seen(events: Events) -> Events:
-    """Return the events without the time of tagging, their rules in order."""
-    for event in events.values():
-        event["hunt"].pop("tagged", None)
-        if "tag_rules" in event["hunt"]:
-            event["hunt"]["tag_rules"] = sorted(event["hunt"]["tag_rules"])
-    return events
 
 
 def test_tags_equal_the_predicate_on_every_event_before_and_after_untag(day: Day) -> None:
@@ -199,12 +113,12 @@ def test_a_preview_writes_nothing_and_counts_what_tagging_does(day: Day) -> None
     day = day.only("dns")
     versions = {hit["_id"]: hit["_seq_no"] for hit in _versions(day)}
     rules = len(stored_rules(day.siem, day.settings))
-    told = preview_tag(day.siem, day.settings, DNS, day.rule(DNS, "relevant"), None)
+    told = preview_tag(day.siem, day.settings, DNS, day.rule(DNS, "relevant"))
     assert {hit["_id"]: hit["_seq_no"] for hit in _versions(day)} == versions
     assert len(stored_rules(day.siem, day.settings)) == rules
     done = day.tag(DNS, "relevant")
     assert (told.matching, told.tagged, told.already) == (done.matching, done.tagged, done.already)
-    told = preview_tag(day.siem, day.settings, DNS, day.rule(DNS, "relevant"), None)
+    told = preview_tag(day.siem, day.settings, DNS, day.rule(DNS, "relevant"))
     assert (told.tagged, told.already) == (0, done.tagged)
     day.untag(DNS)
 
@@ -215,7 +129,7 @@ def test_the_other_tag_or_an_edited_hunt_replaces_the_rule(day: Day) -> None:
     day.tag(ALL_ALERTS, "relevant")
     narrower = replace(ALL_ALERTS, match=SOME_ALERTS.match)
     rule = day.rule(narrower, "informational")
-    told = preview_tag(day.siem, day.settings, narrower, rule, None)
+    told = preview_tag(day.siem, day.settings, narrower, rule)
     done = day.tag(narrower, "informational")
     some, every = matched(narrower, before), matched(ALL_ALERTS, before)
     assert (done.tagged, done.untagged, len(done.replaced)) == (len(some), len(every) - len(some), 1)
@@ -317,7 +231,7 @@ def test_what_cannot_be_asked_or_undone_is_refused(day: Day) -> None:
     with pytest.raises(Refused, match="no rule has tagged events for 'nowhere'"):
         day.untag(made_hunt("nowhere", All(()), "dns"))
     with pytest.raises(NotThere, match="run `hunts install` first"):
-        preview_tag(day.siem, replace(day.settings, prefix="t-nothing-"), DNS, day.rule(DNS, "relevant"), None)
+        preview_tag(day.siem, replace(day.settings, prefix="t-nothing-"), DNS, day.rule(DNS, "relevant"))
 
 
 def test_events_of_the_elastic_agent_come_back_as_they_were(each_place: Place) -> None:

@@ -52,6 +52,8 @@ def turn(monkeypatch: pytest.MonkeyPatch, passes: Passes, *, slow: str = "", lat
     grown = (Grown(0, 600_000, 0, late),) if late else ()
     monkeypatch.setattr(serve, "run_pass", passes)
     monkeypatch.setattr(serve, "due_outcomes", lambda *_: ())
+    monkeypatch.setattr(serve, "due_tags", lambda *_, **__: ())
+    monkeypatch.setattr(serve.Suppressing, "applied", lambda _, *given: given[2])
     monkeypatch.setattr(serve, "audit", lambda *_: Audit(1, grown))
     monkeypatch.setattr(serve, "Ledger", lambda *_: SimpleNamespace(forget=lambda _: 0))
     health = Health(timedelta(minutes=5), timedelta(minutes=5))
