@@ -62,7 +62,8 @@ def _settings_tables(found: dict[str, Any]) -> Printed:
     siem = found["siem"]
     top = [("file", found["file"] or "none"), ("prefix", found["prefix"]), ("queries", found["queries"])]
     top += [(f"siem {name}", value) for name, value in siem.items()]
-    top += [(f"service {name}", value) for name, value in found["service"].items()]
+    top += [(f"{part} {name}", value) for part in ("reputation", "service") for name, value in found[part].items()]
+    top += [(f"evidence {name}", getattr(found["evidence"], name)) for name in ("filestore", "captures")]
     tables: list[Any] = [
         rows(["setting", "value"], top),
         _of("sources", ["pattern", "dialect", "time_field"], found["sources"]),
@@ -70,6 +71,7 @@ def _settings_tables(found: dict[str, Any]) -> Printed:
         _of("approved resolvers", ["name", "addresses", "upstreams", "may_recurse"], found["approved"]),
         _of("exceptions", ["client", "resolver", "protocol", "until", "owner", "reason"], found["exceptions"]),
         _of("receivers", RECEIVER, found["receivers"]),
+        _of("links", ["name", "of", "url"], found["links"]),
     ]
     return [table for table in tables if table.row_count]
 

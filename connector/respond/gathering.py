@@ -16,11 +16,13 @@ from connector.hunts.asking import Hit, Key
 from connector.hunts.condition import scalar_text
 from connector.hunts.hunt import Hunt
 from connector.hunts.tally import Member, Tally
-from connector.respond.declaration import Evidence, asset_key
+from connector.respond.asset import asset_key, asset_of
+from connector.respond.hunt_evidence import Evidence
 from connector.respond.rules import HuntName
 
 Progress = Callable[[int], None]
 EVERY = 500
+MOST_OFFENDERS = 1000  # values of the other side that are counted at an asset
 
 
 @dataclass
@@ -32,13 +34,18 @@ class _AtAsset:
     days: Counter[str] = field(default_factory=Counter)
     groups: Counter[Key] = field(default_factory=Counter)
     departments: set[str] = field(default_factory=set)
+    offenders: Counter[str] = field(default_factory=Counter)
 
-    def add(self, hunt: Hunt, hit: Hit, keys: Iterable[Key], departments: Iterable[str]) -> None:
+    def add(
+        self, hunt: Hunt, hit: Hit, keys: Iterable[Key], departments: Iterable[str], offenders: Iterable[str]
+    ) -> None:
         """Count an event."""
         self.tally.add(hit, hunt.fields)
         self.days[hit.time.astimezone(UTC).date().isoformat() if hit.time else ""] += 1
         self.groups.update(keys)
         self.departments.update(departments)
+        full = len(self.offenders) >= MOST_OFFENDERS
+        self.offenders.update(one for one in offenders if not full or one in self.offenders)
 
 
 @dataclass(frozen=True)
@@ -50,17 +57,21 @@ class Gathered:
     without_asset: int
 
 
-def gathered(hunt: Hunt, members: Iterable[Member], asset_field: str, progress: Progress) -> Gathered:
-    """Return the evidence in the events of a hunt, each with the groups it counts in."""
+def gathered(
+    hunt: Hunt, members: Iterable[Member], asset_field: str, offender_field: str, progress: Progress
+) -> Gathered:
+    """Return the evidence in the events of a hunt, each with the groups it counts in; no offender field is empty."""
     found: dict[str, _AtAsset] = {}
     events = without = 0
     side = "server" if asset_field.startswith("hunt.server.") else "client"
     for events, (hit, keys) in enumerate(members, 1):
         departments = [*_texts(hit.values, f"hunt.{side}.department")]
-        assets = {asset_key(text): text for text in _texts(hit.values, asset_field)}
+        assets = {asset_key(text): asset_of(text) for text in _texts(hit.values, asset_field)}
+        offenders = {asset_of(text) for text in _texts(hit.values, offender_field)}
         without += not assets
         for key, text in assets.items():
-            found.setdefault(key, _AtAsset(text, Tally({asset_field: text}))).add(hunt, hit, keys, departments)
+            at = found.setdefault(key, _AtAsset(text, Tally({asset_field: text})))
+            at.add(hunt, hit, keys, departments, offenders)
         if events % EVERY == 0:
             progress(events)
     return Gathered(tuple(_evidence(hunt, one) for one in found.values()), events, without)
@@ -90,4 +101,6 @@ def _evidence(hunt: Hunt, at: _AtAsset) -> Evidence:
         references=[dict(one) for one in at.tally.references],
         first=at.tally.first,
         last=at.tally.last,
+        family=hunt.family,
+        offenders=at.offenders,
     )

@@ -19,6 +19,7 @@ NO_SECRETS = {
     "password": "set the environment variable HUNTS_PASSWORD, or name a file with it as password_file",
     "api_key": "set the environment variable HUNTS_API_KEY, or name a file with it as api_key_file",
     "secret": "name an environment variable with it as secret_env, or a file with it as secret_file",
+    "virustotal_key": "set the environment variable HUNTS_VIRUSTOTAL_KEY, or name a file as virustotal_key_file",
     "authorization": "name an environment variable with it as authorization_env, or a file as authorization_file",
 }
 

@@ -23,6 +23,7 @@ from connector.settings.model import Dialect, EvidenceSettings, Settings, SiemSe
 from connector.settings.networks import networks_of
 from connector.settings.part import Part
 from connector.settings.receivers import receivers_of
+from connector.settings.reputation import reputation_of
 from connector.settings.resolvers import approved_of, exceptions_of
 from connector.settings.service import service_of
 
@@ -115,6 +116,7 @@ def _settings(root: Part | None, around: Surroundings, problems: list[Problem]) 
         queries=around.path(hunts, "queries", problems, folder=True),
         links=links_of(hunts.at("links"), problems),
         evidence=_evidence(hunts.at("evidence"), around, problems),
+        reputation=reputation_of(hunts.at("reputation"), around, problems),
         service=service_of(hunts.at("service"), problems),
         file=root.document.file if root else None,
     )

@@ -129,6 +129,24 @@ class EvidenceSettings:
 
 
 @dataclass(frozen=True)
+class ReputationSettings:
+    """Where the reputation of values is looked up: VirusTotal if there is a key, MISP's warning lists if there are any.
+
+    `automatic`: of new declarations, too. Answers are kept in the SIEM for a time, that nothing is known for another.
+    """
+
+    key: str | None = field(default=None, repr=False)
+    url: str = "https://www.virustotal.com"
+    ca_file: str | None = None
+    automatic: bool = False
+    per_minute: int = 4
+    per_day: int = 500
+    keep: timedelta = timedelta(days=7)
+    keep_unknown: timedelta = timedelta(days=1)
+    warning_lists: Path | None = None
+
+
+@dataclass(frozen=True)
 class ServiceSettings:
     """How `hunts serve` works.
 
@@ -171,6 +189,7 @@ class Settings:
     queries: Path | None = None
     links: tuple[LinkTemplate, ...] = ()
     evidence: EvidenceSettings = EvidenceSettings()
+    reputation: ReputationSettings = ReputationSettings()
     service: ServiceSettings = ServiceSettings()
     file: str | None = None
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from connector.errors import Problem
 from connector.settings.durations import span
-from connector.settings.model import Receiver, ServiceSettings, Settings
+from connector.settings.model import Receiver, ReputationSettings, ServiceSettings, Settings
 from connector.settings.networks import ROLES
 from connector.settings.service import OFF
 
@@ -69,6 +69,7 @@ def shown(settings: Settings) -> dict[str, Any]:
         "queries": settings.queries,
         "links": settings.links,
         "evidence": settings.evidence,
+        "reputation": _reputation(settings.reputation),
         "service": _service(settings.service),
     }
 
@@ -78,6 +79,13 @@ def _service(service: ServiceSettings) -> dict[str, Any]:
     found = {field.name: getattr(service, field.name) for field in fields(service)}
     found["listen"] = service.listen or OFF
     return {name: span(value) if isinstance(value, timedelta) else value for name, value in found.items()}
+
+
+def _reputation(reputation: ReputationSettings) -> dict[str, Any]:
+    """Return where reputation is looked up, the key only as set or not, times as they are written."""
+    found = {field.name: getattr(reputation, field.name) for field in fields(reputation)}
+    found |= {"key": _whether(reputation.key), "keep": span(reputation.keep)}
+    return found | {"keep_unknown": span(reputation.keep_unknown)}
 
 
 def _receiver(receiver: Receiver) -> dict[str, Any]:

@@ -4,16 +4,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from connector.errors import Refused
+from connector.respond.asset import asset_kind, asset_of, other_side
+from connector.respond.deciding import Decision, check, decided
 from connector.respond.declaration import (
-    GROUPS,
     SENT_EVENTS,
-    Evidence,
     Verdict,
     declaration_id,
     declared,
     message,
 )
+from connector.respond.hunt_evidence import GROUPS, Evidence
 from connector.respond.rules import HuntName
+from connector.respond.wanted import Wanted
 
 NOW = datetime(2026, 11, 3, 10, tzinfo=UTC)
 VERDICT = Verdict("DNS  tunnel", "command_and_control", "hunt.client.ip", "ana", "long labels")
@@ -56,7 +61,13 @@ def test_a_new_declaration_has_everything_and_is_pending():
         "policy",
         "command_and_control",
     )
-    assert made["asset"] == {"field": "hunt.client.ip", "value": "10.10.10.17", "department": ["finance"]}
+    assert made["asset"] == {
+        "field": "hunt.client.ip",
+        "value": "10.10.10.17",
+        "department": ["finance"],
+        "kind": "ip",
+    }
+    assert [step["phase"] for step in made["phases"]] == ["command_and_control"]
     assert (made["count"], made["first"], made["last"]) == (5, "2026-11-02T10:00:00.000Z", "2026-11-02T10:00:04.000Z")
     assert (made["revision"], made["pending"]) == (1, True)
     assert [entry["what"] for entry in made["history"]] == ["declared"]
@@ -109,6 +120,159 @@ def test_a_phase_or_explanation_that_changes_is_a_revision_with_its_place_in_the
     assert moved["explanation"] == "long labels"
 
 
+def more(day: str = "2026-11-05", **changes) -> Evidence:
+    """Return the same evidence with events of one more day."""
+    return evidence(days={"2026-11-02": 5, day: 1}, **changes)
+
+
+STANDING = replace(VERDICT, standing=True)
+
+
+def test_more_of_a_false_positive_is_noted_and_nobody_is_told():
+    made = declared(None, VERDICT, evidence(), NOW)
+    closed = made | {"status": "false-positive", "pending": False}
+    noted = declared(closed, STANDING, more(), NOW + timedelta(days=3))
+    assert (noted["count"], noted["status"], noted["revision"], noted["pending"]) == (6, "false-positive", 1, False)
+    assert noted["history"] == made["history"]
+    assert declared(noted, STANDING, more(), NOW + timedelta(days=4)) == noted
+
+
+def test_more_of_what_was_fixed_opens_it_again_and_the_same_does_not():
+    closed = declared(None, VERDICT, evidence(), NOW) | {"status": "fixed", "assigned": "bo", "pending": False}
+    assert declared(closed, VERDICT, evidence(), NOW + timedelta(days=1)) == closed
+    again = declared(closed, STANDING, more(), NOW + timedelta(days=3))
+    assert (again["status"], again["assigned"], again["pending"], again["revision"]) == ("new", "", True, 2)
+    assert (again["history"][-1]["what"], again["history"][-1]["from"]) == ("reopened", "fixed")
+    explained = declared(closed, replace(VERDICT, explanation="because"), evidence(), NOW)
+    assert (explained["status"], explained["revision"]) == ("fixed", 2)
+
+
+def test_what_is_said_by_itself_again_does_not_take_back_what_a_person_says():
+    made = declared(None, replace(VERDICT, future=True), evidence(), NOW)
+    assert declared(made, STANDING, evidence(), NOW) == made
+    moved = decided(made, Decision("phase", "actions_on_objectives", "bo"), NOW)
+    assert declared(moved, STANDING, evidence(), NOW) == moved
+    grown = declared(moved, STANDING, more(), NOW)
+    assert (grown["phase"], grown["count"]) == ("actions_on_objectives", 6)
+    other = declared(grown, replace(STANDING, phase="installation"), more(), NOW)
+    assert [step["phase"] for step in other["phases"]] == [
+        "command_and_control",
+        "actions_on_objectives",
+        "installation",
+    ]
+
+
+def test_the_history_of_what_comes_again_and_again_is_one_entry_a_hunt_until_somebody_decides():
+    made = declared(None, VERDICT, evidence(), NOW)
+    for day in range(10, 20):
+        made = declared(made, VERDICT, more(f"2026-11-{day}"), NOW + timedelta(days=day))
+        made = declared(made, VERDICT, more(f"2026-11-{day}", hunt=OTHER), NOW + timedelta(days=day))
+    assert [(entry["hunt"], entry.get("times")) for entry in made["history"]] == [
+        ("dns-tunnel", None),
+        ("dns-tunnel", 10),
+        ("policy", 10),
+    ]
+    assert (made["history"][1]["since"], made["revision"]) == ("2026-11-13T10:00:00.000Z", 21)
+    made = decided(made, Decision("comment", "", "bo", "seen"), NOW)
+    made = declared(made, VERDICT, more("2026-11-25"), NOW)
+    assert [entry["what"] for entry in made["history"]] == ["declared", "updated", "updated", "comment", "updated"]
+
+
+def test_family_and_kind_are_the_hunts_unless_they_are_said():
+    made = declared(None, VERDICT, evidence(family="dns"), NOW)
+    assert (made["family"], made["kind"]) == ("dns", "policy")
+    said = declared(made, replace(VERDICT, family="Iodine", kind="compromise"), evidence(family="dns"), NOW)
+    assert (said["family"], said["kind"], said["revision"]) == ("Iodine", "compromise", 2)
+    kept = declared(said, VERDICT, more(family="dns"), NOW)
+    assert (kept["family"], kept["kind"]) == ("Iodine", "compromise")
+
+
+def test_offenders_are_counted_and_bounded():
+    verdict = replace(VERDICT, offender_field="hunt.server.ip")
+    many = {f"192.0.2.{n}": n for n in range(1, 70)}
+    made = declared(None, verdict, evidence(offenders=many), NOW)
+    assert made["offender"] == {"field": ["hunt.server.ip"], "value": [f"192.0.2.{n}" for n in range(69, 49, -1)]}
+    assert len(made["evidence"]["id-1"]["offenders"]) == 50
+    assert declared(made, verdict, evidence(offenders=many), NOW) == made
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "kind", "shown"),
+    [
+        ("hunt.client.ip", "FD00:0000:0000:0000:0000:0000:0000:0001", "ip", "fd00::1"),
+        ("email.from", '"Eve" <eve@Example.org>', "mail", "eve@Example.org"),
+        ("smtp.mail_from", "<eve@example.org>", "mail", "eve@example.org"),
+        ("smb.ntlmssp.user", "J.Doe", "username", "J.Doe"),
+        ("krb5.cname", "jdoe", "username", "jdoe"),
+        ("user.name", "jdoe", "username", "jdoe"),
+        ("hostname_info.domain", "example.org", "other", "example.org"),
+    ],
+)
+def test_an_asset_is_an_address_a_mail_address_or_a_user(field, value, kind, shown):
+    assert (asset_kind(field, value), asset_of(value)) == (kind, shown)
+    assert declaration_id("x", value) == declaration_id("x", shown.upper())
+
+
+def test_the_other_side_is_known_of_fields_that_say_their_side():
+    assert other_side("hunt.client.ip") == other_side("hunt.client.department") == "hunt.server.ip"
+    assert (other_side("src_ip"), other_side("smb.ntlmssp.user")) == ("dest_ip", "")
+
+
+def test_decisions_are_entries_of_the_history_and_change_nothing_when_said_again():
+    made = declared(None, VERDICT, evidence(), NOW) | {"pending": False}
+    taken = decided(made, Decision("assign", "bo", "ana", "please"), NOW)
+    assert (taken["status"], taken["assigned"], taken["revision"], taken["pending"]) == ("assigned", "bo", 2, True)
+    entry = taken["history"][-1]
+    assert [entry[name] for name in ("what", "value", "by", "comment")] == ["assign", "bo", "ana", "please"]
+    assert decided(taken, Decision("assign", "bo", "ana", "please"), NOW + timedelta(days=1)) == taken
+    assert decided(taken, Decision("status", "assigned", "ana"), NOW) == taken
+    settled = taken | {"pending": False}
+    noted = decided(settled, Decision("comment", "", "bo", "looked"), NOW)
+    assert (noted["revision"], noted["pending"], noted["history"][-1]["comment"]) == (2, False, "looked")
+    fixed = decided(noted, Decision("status", "fixed", "bo"), NOW)
+    assert (fixed["status"], fixed["assigned"], fixed["history"][-1]["from"]) == ("fixed", "bo", "assigned")
+    anew = decided(fixed, Decision("status", "new", "bo"), NOW)
+    assert (anew["status"], anew["assigned"]) == ("new", "")
+    mine = decided(anew, Decision("status", "assigned", "cy"), NOW)
+    assert mine["assigned"] == "cy"
+
+
+@pytest.mark.parametrize(
+    ("decision", "words"),
+    [
+        (Decision("status", "done", "ana"), "one of new, assigned, fixed, false-positive"),
+        (Decision("phase", "x", "ana"), "one of reconnaissance"),
+        (Decision("assign", "", "ana"), "name who has it"),
+        (Decision("comment", "", "ana"), "nothing to note"),
+        (Decision("comment", "", "ana", "x" * 10_001), "up to 10,000 characters"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused(decision, words):
+    with pytest.raises(Refused, match=words):
+        check(decision)
+
+
+def test_which_declarations_are_asked_for():
+    made = declared(None, replace(VERDICT, offender_field="x"), evidence(offenders={"192.0.2.1": 1}), NOW)
+    fitting = [
+        Wanted(),
+        Wanted(statuses=("new", "fixed"), kind="policy", threat="TUNNEL", hunt="dns-tunnel"),
+        Wanted(asset="10.10.10.17", offender="192.0.2.1", department="finance"),
+        Wanted(since=datetime(2026, 11, 2, 10, tzinfo=UTC)),
+    ]
+    assert all(wanted.fits(made) for wanted in fitting)
+    others = [
+        Wanted(statuses=("fixed",)),
+        Wanted(kind="compromise"),
+        Wanted(threat="x"),
+        Wanted(asset="10.10.10.1"),
+        Wanted(assigned="ana"),
+        Wanted(hunt="other"),
+        Wanted(since=NOW),
+    ]
+    assert not any(wanted.fits(made) for wanted in others)
+
+
 def test_what_is_kept_and_sent_is_bounded_and_what_is_left_out_counted():
     many = evidence(
         days={"2026-11-02": 5000},
@@ -137,6 +301,6 @@ def test_the_message_says_what_kind_of_event_it_is():
 
 
 def test_what_a_template_can_use_is_documented():
-    text = (Path(__file__).parents[2] / "docs" / "write-back.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "declarations.md").read_text(encoding="utf-8")
     told = message("abc", declared(None, VERDICT, evidence(), NOW))
     assert [name for name in (*told, *told["declaration"], *told["declaration"]["asset"]) if name not in text] == []

@@ -1,0 +1,1 @@
+"""Reputation: what others know of a domain, an address or a file: VirusTotal, and MISP's warning lists."""
