@@ -20,7 +20,7 @@ from connector.respond.evidence.subject import subject_of
 from connector.settings.model import EvidenceSettings
 
 LINE = 500
-MOST_ROWS = 50  # of a table; --json has all
+MOST_ROWS, FEW_ROWS = 50, 20  # of a table; --json has all
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -116,12 +116,12 @@ def _page(found: Evidence, copies: Sequence[Copied]) -> Printed:
     return [*parts, f"left out: {left}"] if left else parts
 
 
-def _table(title: str, columns: Sequence[str], cells: Sequence[Sequence[object]]) -> list[Any]:
+def _table(title: str, columns: Sequence[str], cells: Sequence[Sequence[object]], most: int = MOST_ROWS) -> list[Any]:
     """Return a table and how many rows it has not; nothing without rows."""
     if not cells:
         return []
-    more = [f"… and {len(cells) - MOST_ROWS:,} more: --json has them"] if len(cells) > MOST_ROWS else []
-    return [rows(columns, cells[:MOST_ROWS], title), *more]
+    more = [f"… and {len(cells) - most:,} more: --json has them"] if len(cells) > most else []
+    return [rows(columns, cells[:most], title), *more]
 
 
 def _flow_tables(found: Evidence) -> list[Any]:
@@ -213,8 +213,8 @@ def _others(others: Others) -> list[Any]:
     return [
         "",
         plain(told, LINE),
-        *_table("names it asked for or went to", ("name", "events", "first", "last", ""), names),
-        *_table("the most telling of its other events", ("time", "type", "what", "event"), events),
+        *_table("names it asked for or went to", ("name", "events", "first", "last", ""), names, FEW_ROWS),
+        *_table("the most telling of its other events", ("time", "type", "what", "event"), events, FEW_ROWS),
     ]
 
 

@@ -91,7 +91,8 @@ def declare(
     rule = hold_from_now_on(siem, settings, hunt, verdict, since=since, now=now) if verdict.future else None
     done = [_declare_one(siem, settings, verdict, evidence, now) for evidence in found.evidence]
     queue_pending(siem, settings, now)
-    keep_due(siem, settings, now)
+    due = keep_due(siem, settings, now)
+    later = [f"the evidence of {due} declarations is still to be kept: the next `hunts declare` goes on"] if due else []
     return Declared(
         hunt=hunt.name,
         threat=verdict.threat,
@@ -100,7 +101,7 @@ def declare(
         events=found.events,
         without_asset=found.without_asset,
         declarations=tuple(sorted(done, key=lambda one: (-one.count, one.asset))),
-        limits=asking.limits,
+        limits=(*asking.limits, *later),
         rule=rule,
     )
 

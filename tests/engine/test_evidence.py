@@ -179,6 +179,7 @@ def test_what_else_the_host_did_has_the_thread_of_the_story(day: Day, truth: dic
     assert incidents["macro-document/fin-ws07"]["names"][0] in alone
     asked = {lines["words"].split()[-1] for lines in found.document["others"]["events"] if lines["kind"] == "alert"}
     assert len(asked) > 1
+    assert {"dns", "tls", "http", "smtp", "smb", "krb5", "dhcp"} < {event.kind for event in others.events}
     flow_events = {(event.index, event.id) for event in found.events}
     assert not flow_events & {(event.index, event.id) for event in others.events}
     first = [event.kind for event in others.events]

@@ -1,7 +1,7 @@
 """What is known of a client, and what else it and its users did around a time.
 
 Promises: counts are of all events; the events told are the most telling ones: each alert's newest, stored files, then
-the newest of the rest. Will not: tell an event of the flows that the evidence is about.
+the newest of each type. Will not: tell an event of the flows that the evidence is about.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ AROUND = timedelta(hours=12)
 LEASES = timedelta(days=7)  # how long before the time a lease may have been given
 COMMON = 20
 MOST_NAMES, TOLD_NAMES = 1000, 50
-SIGNATURES, OF_SIGNATURE, STORED_FILES, NEWEST = 20, 3, 20, 50
+SIGNATURES, OF_SIGNATURE, STORED_FILES, KINDS, OF_KIND = 20, 3, 20, 15, 4
 USER_FIELDS = ("krb5.cname", "smb.ntlmssp.user")
 NO_USER = ("", "<empty>", "<none>", "none", "anonymous")
 OF_HOST = ("hunt.client.department", "hunt.client.network", "hunt.client.role", "http.http_user_agent")
@@ -108,9 +108,9 @@ def _telling(desk: Desk, condition: Condition, span: Span) -> list[Found]:
     stored = All((condition, Equals("event_type", ("fileinfo",)), Equals("fileinfo.stored", (True,))))
     files = desk.some(stored, span, STORED_FILES, newest_only=True).events
     plain = All((condition, None_((Equals("event_type", ("flow", "netflow", "alert")),))))
-    rest = desk.some(plain, span, NEWEST, newest_only=True).events
+    rest = desk.newest_by(plain, span, "event_type", KINDS, OF_KIND)
     each: dict[tuple[str, str], Found] = {}
-    for group in (alerts, sorted(files, key=age, reverse=True), sorted(rest, key=age, reverse=True)):
+    for group in (alerts, sorted(files, key=age, reverse=True), rest):
         for event in group:
             each.setdefault(event.place, event)
     return list(each.values())

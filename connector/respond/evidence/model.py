@@ -225,7 +225,7 @@ class Others:
     """Other events of the same host and its users between `start` and `end`.
 
     `count` is all of them, `kinds` and `alerts` how many by type and signature. `events` are the most telling: alerts,
-    stored files, then the rest, newest first. `names` are those no other client asked for, then the most frequent.
+    stored files, then the newest of each type. `names` are those no other client asked for, then the most frequent.
     """
 
     start: str | None
