@@ -6,7 +6,7 @@ trust an engine that does not tell its version: there, mappings are asked for ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from connector.enrich.dialects import stored_name
@@ -69,7 +69,12 @@ def check_apart(siem: Siem, sources: Sequence[Source]) -> None:
 def source_fields(siem: Siem, source: Source, hunts: Sequence[Hunt]) -> Fields:
     """Return how the fields that the hunts name are mapped in a source; empty if no index is there."""
     named = {n for hunt in hunts for n in (*field_names(hunt.condition), *hunt.fields, *needed_fields(hunt.needs))}
-    named |= {EVENT_TYPE, INGESTED}
+    return named_fields(siem, source, named)
+
+
+def named_fields(siem: Siem, source: Source, names: Iterable[str]) -> Fields:
+    """Return how fields, named as in EVE, are mapped in a source; empty if no index is there."""
+    named = {*names, EVENT_TYPE, INGESTED}
     stored = sorted({stored_name(name, source.dialect) for name in named} | {source.time_field})
     found: Json = {}
     for start in range(0, len(stored), URL_NAMES):

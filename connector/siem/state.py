@@ -18,6 +18,115 @@ SIDE = {
     "properties": {"ip": {"type": "ip", "ignore_malformed": True}, **dict.fromkeys(("department", "network"), KEYWORD)}
 }
 
+# the lists of a host's profile below `host_id`, and the values of their entries (connector/hosts/attributes.py)
+HOST_LISTS: dict[str, tuple[str, ...]] = {
+    "roles": ("name",),
+    "hostname": ("host", "source"),
+    "username": ("user", "source"),
+    "mac": ("address", "source"),
+    "net_info": ("agg", "side"),
+    "department": ("name", "side"),
+    "email": ("address",),
+    "smtp.helo": ("name",),
+    "krb5.realm": ("name",),
+    "krb5.service": ("name",),
+    "krb5.encryption": ("name",),
+    "krb5.error": ("code",),
+    "windows_domain": ("name",),
+    "tls.client_subject": ("name",),
+    "mqtt.client_id": ("id",),
+    "vlan": ("id",),
+    "dhcp.vendor": ("name",),
+    "dhcp.client_id": ("id",),
+    "dhcp.router": ("ip",),
+    "dhcp.dns_server": ("ip",),
+    "dhcp.lease_time": ("seconds",),
+    "dhcp.answered": ("type",),
+    "client_service": ("name",),
+    "resolver": ("ip", "verdict", "provider"),
+    "domain": ("name",),
+    "dns.type": ("name",),
+    "dns.rcode": ("name",),
+    "http.user_agent": ("agent",),
+    "http.method": ("name",),
+    "http.version": ("name",),
+    "http.forwarded_for": ("ip",),
+    "tls.ja3": ("hash",),
+    "tls.ja4": ("hash",),
+    "tls.version": ("name",),
+    "tls.alpn": ("name",),
+    "quic.version": ("name",),
+    "quic.user_agent": ("agent",),
+    "quic.ja3": ("hash",),
+    "quic.ja4": ("hash",),
+    "ssh.client": ("software",),
+    "ssh.server": ("software",),
+    "smb.os": ("name",),
+    "smb.server_os": ("name",),
+    "smb.windows": ("version",),
+    "smb.dialect": ("name",),
+    "smb.share": ("name",),
+    "smb.guid": ("id",),
+    "rdp.build": ("name",),
+    "rfb.screen": ("name",),
+    "snmp.version": ("name",),
+    "mdns.asked": ("name",),
+    "mdns.offered": ("name",),
+    "peer": ("ip",),
+    "visitor": ("ip",),
+    "unanswered": ("ip", "port"),
+    "alert": ("signature", "signature_id", "side"),
+    "alert_category": ("name", "side"),
+    "tag": ("name",),
+    "services.values": (
+        "app_proto",
+        "tls_subject",
+        "tls_issuer",
+        "tls_fingerprint",
+        "tls_notafter",
+        "tls_serial",
+        "tls_name",
+        "tls_ja3s",
+        "tls_version",
+        "http_type",
+        "http_proxied",
+        "ssh_software",
+    ),
+}
+HOST_NUMBERS = (
+    "flows.client",
+    "flows.server",
+    "bytes.out",
+    "bytes.in",
+    "packets.out",
+    "packets.in",
+    "alerts.high",
+    "alerts.medium",
+    "alerts.low",
+    "alerts.as_server",
+    "dns.queries",
+    "dns.nxdomain",
+    "http.requests",
+    "tls.sessions",
+)
+
+
+def _host() -> dict[str, Any]:
+    """Return the mapping of a profile: values and counts can be searched, times of single entries not."""
+    root: dict[str, Any] = {"first_seen": DATE, "last_seen": DATE, "in_home_net": BOOLEAN, "services_count": LONG}
+    named: dict[str, Any] = {path: {"properties": dict.fromkeys(keys, KEYWORD)} for path, keys in HOST_LISTS.items()}
+    named |= {f"{path}_count": LONG for path in HOST_LISTS if path != "services.values"}
+    named |= dict.fromkeys(HOST_NUMBERS, LONG)
+    for path, mapping in named.items():
+        *holders, last = path.split(".")
+        inside = root
+        for name in holders:
+            inside = inside.setdefault(name, {"properties": {}})["properties"]
+        inside[last] = {**inside.get(last, {}), **mapping}
+    root["services"]["properties"] |= {"proto": KEYWORD, "port": LONG}
+    return {"properties": root}
+
+
 STATE_MAPPINGS: dict[str, dict[str, Any]] = {
     "findings": {
         "hunt": {"properties": dict.fromkeys(("id", "name", "title", "family", "severity", "kind"), KEYWORD)},
@@ -111,6 +220,15 @@ STATE_MAPPINGS: dict[str, dict[str, Any]] = {
         "asked": DATE,
         "expires": DATE,
         "answer": STORED,
+    },
+    "hosts": {
+        "ip": {"type": "ip"},
+        "host_id": _host(),
+        "changes": {"properties": {"what": KEYWORD, "value": KEYWORD, "time": DATE}},
+        "kept": STORED,
+        "settled": STORED,
+        "windows": STORED,
+        "updated": DATE,
     },
     "evidence": {"declaration": KEYWORD, "kept_at": DATE, "kept": STORED},
     "outbox": {

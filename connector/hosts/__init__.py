@@ -1,0 +1,1 @@
+"""Host profiles: who is behind an address, built from the events alone."""

@@ -1,0 +1,173 @@
+"""A profile as it is stored and shown: `host_id` in the field names that screens read, from what is kept. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connector.hosts.attributes import ATTRIBUTES, NUMBERS, Attribute
+from connector.hosts.facts import Times
+
+Json = dict[str, Any]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Rows = Mapping[str, Sequence[Sequence[Any]]]
+SERVED_NAMES = ("tls", "http")  # a proxy serves others' names
+RANKS = ("dhcp", "kerberos", "ntlm", "rdp", "nfs", "mdns", "reverse dns", "dns", "tls", "http")
+SCANNER = 100
+DATABASES = ("pgsql", "mysql", "mssql", "oracle", "mongodb", "redis")
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role, the rule that gives it in words, and the rule: it returns when the role was seen, or None."""
+
+    name: str
+    rule: str
+    seen: Callable[[Rows], Times | None]
+
+
+def _offers(*protocols: str, ports: Sequence[str] = ()) -> Callable[[Rows], Times | None]:
+    """Return the rule that the host offers one of the protocols, on one of the ports if there are any."""
+
+    def seen(rows: Rows) -> Times | None:
+        """Return when it did."""
+        own = [row for row in rows.get("services", ()) if row[2] in protocols and (not ports or row[1] in ports)]
+        return _times(own)
+
+    return seen
+
+
+def _has(path: str, *values: str, most: int = 1) -> Callable[[Rows], Times | None]:
+    """Return the rule that a list has one of the values (or any), and at least so many entries."""
+
+    def seen(rows: Rows) -> Times | None:
+        """Return when it had."""
+        own = [row for row in rows.get(path, ()) if not values or row[-3] in values]
+        return _times(own) if len(own) >= most else None
+
+    return seen
+
+
+def _controller(rows: Rows) -> Times | None:
+    """Return when Kerberos and LDAP, or Kerberos and DNS, were both offered."""
+    kerberos, others = _offers("krb5")(rows), _offers("ldap", "dns")(rows)
+    return kerberos if kerberos and others else None
+
+
+def _web(rows: Rows) -> Times | None:
+    """Return when web pages were offered by a host that is no proxy and no printer."""
+    if _has("services.http_proxied")(rows) or _printer(rows):
+        return None
+    return _offers("http", "http2", "tls", "quic", ports=("80", "443", "8000", "8080", "8443"))(rows)
+
+
+def _printer(rows: Rows) -> Times | None:
+    """Return when the ports of printers were offered."""
+    return _times([row for row in rows.get("services", ()) if row[1] in ("631", "9100", "515")])
+
+
+ROLES: tuple[Role, ...] = (
+    Role("domain controller", "offers Kerberos, and LDAP or DNS", _controller),
+    Role("dhcp server", "gives addresses", _has("dhcp.answered", "offer", "ack")),
+    Role("dns resolver", "offers DNS", _offers("dns")),
+    Role("http proxy", "serves CONNECT, or requests for whole addresses", _has("services.http_proxied")),
+    Role("printer", "offers a service on port 515, 631 or 9100", _printer),
+    Role("mail server", "offers SMTP, IMAP or POP3", _offers("smtp", "imap", "pop3")),
+    Role("file server", "offers SMB or NFS", _offers("smb", "nfs")),
+    Role("web server", "offers HTTP or TLS on a web port, and is no proxy and no printer", _web),
+    Role("database", "offers the protocol of a database", _offers(*DATABASES)),
+    Role("scanner", f"{SCANNER} addresses and ports or more did not answer it", _has("unanswered", most=SCANNER)),
+)
+
+
+def shaped(kept: Mapping[str, Any], numbers: Mapping[str, int]) -> Json:
+    """Return `host_id` for what is kept of a host and its numbers."""
+    rows: Rows = kept["lists"]
+    host: Json = {"in_home_net": True}
+    if kept["seen"]:
+        host |= _seen(kept["seen"])
+    roles = [{"name": role.name, "rule": role.rule, **_seen(at)} for role in ROLES if (at := role.seen(rows))]
+    host |= {"roles": roles, "roles_count": len(roles)}
+    proxy = any(role["name"] == "http proxy" for role in roles)
+    for attribute in ATTRIBUTES:
+        if attribute.path.startswith("services"):
+            continue
+        own = rows.get(attribute.path, ())
+        if attribute.path == "hostname":
+            own = [row for row in own if not (proxy and row[1] in SERVED_NAMES)]
+        entries = _entries(attribute, own)
+        _put(host, attribute.path, entries)
+        _put(host, f"{attribute.path}_count", len(entries) + len(kept["cut"].get(attribute.path, ())))
+        if kept["cut"].get(attribute.path):
+            _put(host, f"{attribute.path}_cut", len(kept["cut"][attribute.path]))
+    host["hostname"].sort(key=lambda entry: (min(map(RANKS.index, entry["source"])), entry["host"]))
+    host["services"] = _services(rows)
+    host["services_count"] = len(host["services"])
+    for path in dict.fromkeys(number.path for number in NUMBERS):
+        _put(host, path, numbers.get(path, 0))
+    return host
+
+
+def names(host: Mapping[str, Any]) -> list[str]:
+    """Return the names of a host, the most telling first."""
+    return [entry["host"] for entry in host.get("hostname", ())]
+
+
+def at(host: Mapping[str, Any], path: str) -> Any:
+    """Return what a profile has at a dotted path, None if nothing."""
+    found: Any = host
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _entries(attribute: Attribute, rows: Sequence[Sequence[Any]]) -> list[Json]:
+    """Return the entries of a list; those that differ in their mark alone are one."""
+    if not attribute.marked:
+        return [{**dict(zip(attribute.keys, row, strict=False)), **_seen(row[-2:])} for row in rows]
+    together: dict[tuple[Any, ...], list[Sequence[Any]]] = {}
+    for row in rows:
+        together.setdefault(tuple(row[:-3]), []).append(row)
+    *keys, mark = attribute.keys
+    return [
+        {**dict(zip(keys, value, strict=True)), mark: sorted(row[-3] for row in own), **_seen(_times(own) or (0, 0))}
+        for value, own in together.items()
+    ]
+
+
+def _services(rows: Rows) -> list[Json]:
+    """Return the services by transport and port, each with what was seen there."""
+    found: dict[tuple[str, int], list[Json]] = {}
+    for attribute in ATTRIBUTES:
+        if not attribute.path.startswith("services"):
+            continue
+        for proto, port, value, *times in rows.get(attribute.path, ()):
+            place = (str(proto).lower(), int(port))
+            found.setdefault(place, []).append({attribute.keys[2]: value, **_seen(times)})
+    return [{"proto": proto, "port": port, "values": own} for (proto, port), own in sorted(found.items())]
+
+
+def _put(host: Json, path: str, value: Any) -> None:
+    """Put a value at a dotted path."""
+    *holders, last = path.split(".")
+    for name in holders:
+        host = host.setdefault(name, {})
+    host[last] = value
+
+
+def _times(rows: Sequence[Sequence[Any]]) -> Times | None:
+    """Return the first and the last time of rows, None without rows."""
+    return (min(row[-2] for row in rows), max(row[-1] for row in rows)) if rows else None
+
+
+def _seen(times: Sequence[int]) -> Json:
+    """Return first and last time as a profile says them."""
+    return {"first_seen": epoch_text(times[0]), "last_seen": epoch_text(times[1])}
+
+
+def epoch_text(milliseconds: int) -> str:
+    """Return epoch milliseconds as our documents write a moment: ISO 8601 in UTC, to the millisecond."""
+    moment = EPOCH + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
