@@ -47,6 +47,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("findings", "findings:findings", "List what the passes found, or count it by a field."),
     Command("gaps", "service:show_gaps", "List the times that hunts have not looked at, and why."),
     Command("guide", "guide:guide_finding", "Ask the questions of a hunt's guide with a finding filled in."),
+    Command("host", "hosts:show_host", "Show who is behind an address."),
+    Command("hosts", "hosts:hosts", "List hosts, those behind a hunt, or those with a service, role, user …"),
     Command("init", "settings:init", "Write commented settings files to start from."),
     Command("install", "install:install", "Put pipelines, templates and our own indices into the SIEM."),
     Command("list", "catalogue:list_hunts", "List the hunts, or those with every word given."),
@@ -68,6 +70,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("tags", "respond:list_tags", "List the rules that tag or suppress events."),
     Command("undeclare", "declare:undeclare", "Stop declaring later events of a hunt."),
     Command("uninstall", "install:uninstall", "Take everything of ours out of the SIEM."),
+    Command("user", "hosts:show_user", "Show a user's hosts, what was found there, and events."),
     Command("untag", "respond:untag_events", "Take a hunt's tag off all events."),
 )
 

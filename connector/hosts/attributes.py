@@ -96,6 +96,7 @@ NAMES = Attribute(
         Origin(("dhcp",), "dhcp.client_ip", ("dhcp.hostname",), read="name", where=ASKED, mark="dhcp"),
         Origin(("krb5",), CLIENT, ("krb5.cname",), read="machine", mark="kerberos"),
         Origin(("smb",), CLIENT, ("smb.ntlmssp.host",), read="name", mark="ntlm"),
+        Origin(("smb",), SERVER, ("smb.share",), read="share", mark="smb share"),
         Origin(("rdp",), CLIENT, ("rdp.client.client_name",), read="name", mark="rdp"),
         Origin(("nfs",), CLIENT, ("rpc.creds.machine_name",), read="name", mark="nfs"),
         Origin(("mdns",), SOURCE, ("mdns.answers.rrname",), read="local", mark="mdns", since=8),

@@ -65,6 +65,11 @@ def _name(texts: Sequence[str]) -> Value | None:
     return (name,) if is_name and name[:1] != "[" else None
 
 
+def _share(texts: Sequence[str]) -> Value | None:
+    """Return the host's name in the path of a share, which begins with two backslashes."""
+    return _name([texts[-1][2:].split("\\", 1)[0]]) if texts[-1].startswith("\\\\") else None
+
+
 def _machine(texts: Sequence[str]) -> Value | None:
     """Return the name of a machine's account, which ends in a dollar."""
     name = texts[-1].lower()
@@ -111,6 +116,7 @@ READINGS: Mapping[str, Callable[[Sequence[str]], Value | None]] = {
     "lower": _lower,
     "name": _name,
     "machine": _machine,
+    "share": _share,
     "person": _person,
     "local": _local,
     "reverse": _reverse,

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Rows = Mapping[str, Sequence[Sequence[Any]]]
 SERVED_NAMES = ("tls", "http")  # a proxy serves others' names
-RANKS = ("dhcp", "kerberos", "ntlm", "rdp", "nfs", "mdns", "reverse dns", "dns", "tls", "http")
+RANKS = ("dhcp", "kerberos", "ntlm", "smb share", "rdp", "nfs", "mdns", "reverse dns", "dns", "tls", "http")
 SCANNER = 100
 DATABASES = ("pgsql", "mysql", "mssql", "oracle", "mongodb", "redis")
 

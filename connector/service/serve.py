@@ -20,6 +20,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import Conflict, HuntsError, LeaseLost, Unreachable
+from connector.hosts.build import Order as HostOrder
+from connector.hosts.build import build
+from connector.hunts.asking import FATAL
 from connector.hunts.audit import audit
 from connector.hunts.ledger import Ledger
 from connector.hunts.passes import EPOCH, KEEP, Order, Pass, run_pass
@@ -42,6 +45,8 @@ from connector.siem.client import Siem
 SLOW_MS = 5_000  # a hunt that took longer is asked by itself, after the others
 RETRY_SECONDS = 5.0  # after the engine failed
 HOUSEKEEPING = timedelta(hours=1)
+HOSTS_BACK = timedelta(days=1)  # of events when profiles begin; `hunts hosts build --since` takes more
+HOST_WINDOWS = 12  # of profiles in one turn
 SLOT_MARGIN = timedelta(minutes=20)  # windows are kept apart a little longer than audits look back
 
 
@@ -190,6 +195,7 @@ class _Shift:
     audited: datetime = EPOCH
     tidied: datetime = EPOCH
     noted: set[str] = field(default_factory=set)
+    hosts_trouble: str = ""
 
     @property
     def settings(self) -> Settings:
@@ -217,6 +223,7 @@ class _Shift:
         if slow:
             done.append(self._pass(replace(live, leave=frozenset(h.id for h in live.hunts if h.id not in slow))))
         self._keep_tags()
+        self._build_hosts()
         left = max(each.left_ms for each in done)
         self.service.metrics.missing(left / 1000, sum(each.left_hunts for each in done))
         more = self._audit() or left > 0
@@ -257,6 +264,24 @@ class _Shift:
             level: Level = "error" if one.error else "info"
             did = f"{one.rule} ({one.why}): {one.tagged} events tagged, {one.untagged} untagged"
             say(service.logger, level, "tags", did, error=one.error, hunt=one.hunt)
+
+    def _build_hosts(self) -> None:
+        """Bring host profiles up to date, some windows at most; what goes wrong is said once, and tried again."""
+        service = self.service
+        now = service.clock()
+        order = HostOrder(self.settings.service.lag, begin=now - HOSTS_BACK, most=HOST_WINDOWS)
+        try:
+            built = build(self.siem, self.settings, order, now, lambda _: service.health.beat())
+        except FATAL:
+            raise
+        except HuntsError as error:
+            if str(error) != self.hosts_trouble:
+                say(service.logger, "error", "hosts", "profiles could not be built: it is tried again", error=error)
+            self.hosts_trouble = str(error)
+            return
+        self.hosts_trouble = ""
+        if built.windows:
+            say(service.logger, "info", "hosts", f"{built.hosts} host profiles updated, {built.new} of them new")
 
     def _tell(self, done: Pass) -> None:
         """Say what a pass did."""

@@ -1,0 +1,290 @@
+"""Profiles as people ask for them: one host, the hosts that have something, those behind a hunt's findings, a user's.
+
+Promises: what is left out of a list is counted in it; findings and declarations are looked up when they are asked for,
+so that their status is today's. Will not: write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from connector.enrich.dialects import stored_name
+from connector.errors import Refused
+from connector.hosts.attributes import USERS, Origin
+from connector.hosts.gather import host_fields
+from connector.hosts.reading import address
+from connector.hosts.shape import at, names
+from connector.hunts.hunt import Hunt
+from connector.hunts.mapped import EVENT_TYPE, Mapped
+from connector.hunts.tally import instant
+from connector.settings.model import Settings
+from connector.siem.client import Siem
+from connector.siem.state import HOST_LISTS, HOST_NUMBERS
+
+Json = dict[str, Any]
+LIMIT = 1000
+ASKED = re.compile(r"^([\w.]+)\s*(>=|<=|=)\s*(.*)$", re.DOTALL)
+SHORT = {"port": "services.port", "proto": "services.proto", "service": "services.values.app_proto"}
+PLAIN = ("hostname.host", "username.user", "roles.name", "department.name")
+EVENTS = 50  # of a user, the newest
+
+
+@dataclass(frozen=True)
+class Host:
+    """A profile with what our other indices say of the host now."""
+
+    ip: str
+    host_id: Json
+    changes: Sequence[Json]
+    findings: Sequence[Json]
+    declarations: Sequence[Json]
+    updated: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A host in a list; `findings` counts those of the hunt it was asked for."""
+
+    ip: str
+    name: str | None
+    user: Sequence[str]
+    role: Sequence[str]
+    department: Sequence[str]
+    network: Sequence[str]
+    resolver: Sequence[str]
+    service: Sequence[str]
+    first_seen: str | None
+    last_seen: str | None
+    findings: int | None = None
+    hits: int | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The hosts that were asked for, and how many more there are."""
+
+    hosts: tuple[Row, ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class User:
+    """All of a user: hosts, what was found on them, and the events that name the user, the newest of them shown."""
+
+    user: str
+    hosts: tuple[Row, ...]
+    findings: Sequence[Json]
+    alerts: Sequence[Json]
+    events: Sequence[Json]
+    events_left_out: int
+
+
+def profile(siem: Siem, settings: Settings, ip: str) -> Host:
+    """Return the profile of an address; Refused if it is no address, or there is none."""
+    known = address(ip)
+    if known is None:
+        raise Refused(f"{ip} is no address of a host: `hunts hosts {ip}` looks for it as a name, user or role")
+    stored = siem.get(settings.state("hosts"), known)
+    if stored is None:
+        raise Refused(f"there is no profile of {known}: `hunts hosts build` builds them from the events there are")
+    source = stored.source
+    users = [entry["user"] for entry in at(source["host_id"], "username") or ()]
+    found = _findings(siem, settings, {"terms": {"client.ip": [known]}}, {"terms": {"server.ip": [known]}})
+    return Host(
+        known,
+        source["host_id"],
+        source["changes"],
+        found,
+        _declared(siem, settings, [known, *users]),
+        source["updated"],
+    )
+
+
+def list_hosts(
+    siem: Siem,
+    settings: Settings,
+    asked: Sequence[str] = (),
+    *,
+    of: Hunt | None = None,
+    since: datetime | None = None,
+    limit: int = LIMIT,
+) -> Rows:
+    """Return the hosts that fit all that is asked, last seen first; `of` takes those behind a hunt's findings only.
+
+    Refused if something asked for is no attribute.
+    """
+    filters: list[Json] = [{"exists": {"field": "host_id.first_seen"}}, *map(condition, asked)]
+    if since:
+        filters.append({"range": {"host_id.last_seen": {"gte": instant(since)}}})
+    behind = _behind(siem, settings, of) if of else {}
+    if of:
+        filters.append({"terms": {"ip": sorted(behind)}})
+    index, query = settings.state("hosts"), {"bool": {"filter": filters}}
+    body = {"query": query, "sort": [{"host_id.last_seen": "desc"}, {"ip": "asc"}], "_source": ["ip", "host_id"]}
+    found = [hit["_source"] for hit in islice(siem.scan(index, body), limit)]
+    rows = tuple(_row(source, behind.get(source["ip"])) for source in found)
+    return Rows(rows, siem.count(index, query) - len(rows))
+
+
+def condition(asked: str) -> Json:
+    """Return the query for what a person asks: `attribute=value` (with `*`), `>=`, `<=`, or a name, user or role."""
+    match = ASKED.match(asked)
+    if match is None:
+        text = asked.lower()
+        options = [_like(f"host_id.{name}", f"{text}*" if "*" not in text else text) for name in PLAIN]
+        if "/" in text or address(text):
+            options = [{"term": {"ip": text}}]
+        return {"bool": {"should": options, "minimum_should_match": 1}}
+    name, how, value = match.groups()
+    stored = _stored(name)
+    if how != "=":
+        return {"range": {stored: {"gte" if how == ">=" else "lte": value}}}
+    return _like(stored, value)
+
+
+def user(siem: Siem, settings: Settings, name: str) -> User:
+    """Return all of a user: hosts, findings and alerts there, events that name the user."""
+    own = name.lower()
+    hosts = list_hosts(siem, settings, [f"username={own}"]).hosts
+    ips = [row.ip for row in hosts]
+    found = _findings(siem, settings, {"terms": {"client.ip": ips}}, {"terms": {"server.ip": ips}}) if ips else []
+    alerts = [
+        {"ip": ip, **alert}
+        for ip in ips
+        if (stored := siem.get(settings.state("hosts"), ip))
+        for alert in stored.source["host_id"]["alert"]
+    ]
+    events, number = _naming(siem, host_fields(siem, settings), name)
+    return User(own, hosts, found, alerts, events, number - len(events))
+
+
+def _stored(name: str) -> str:
+    """Return the field of our index for an attribute; Refused if there is none."""
+    name = SHORT.get(name, name).removeprefix("host_id.")
+    if name == "ip":
+        return name
+    if name in HOST_LISTS and name != "services.values":
+        return f"host_id.{name}.{HOST_LISTS[name][0]}"
+    holder, _, last = name.rpartition(".")
+    counted = name.removesuffix("_count") in HOST_LISTS or name == "services_count"
+    plain = name in ("first_seen", "last_seen", "in_home_net", "services.port", "services.proto")
+    if last in HOST_LISTS.get(holder, ()) or name in HOST_NUMBERS or (counted and name.endswith("_count")) or plain:
+        return f"host_id.{name}"
+    if name in HOST_LISTS["services.values"]:
+        return f"host_id.services.values.{name}"
+    raise Refused(f"{name} is no attribute of hosts: docs/hosts.md lists them, such as roles, services.port, tls.ja4")
+
+
+def _like(stored: str, value: str) -> Json:
+    """Return the query for a value, with `*` for anything."""
+    if "*" in value and stored != "ip":
+        return {"wildcard": {stored: {"value": value}}}
+    return {"term": {stored: value}}
+
+
+def _behind(siem: Siem, settings: Settings, hunt: Hunt) -> dict[str, tuple[int, int]]:
+    """Return the addresses behind a hunt's findings, with how many findings and events each has."""
+    own: dict[str, tuple[int, int]] = {}
+    body = {"query": {"term": {"hunt.id": hunt.id}}, "_source": ["client", "server", "count", "group"]}
+    for hit in siem.scan(settings.state("findings"), body):
+        source = hit["_source"]
+        sides = [source.get("client", {}).get("ip")]
+        if not any(sides):
+            sides = [source.get("server", {}).get("ip")]
+        for ip in {known for text in _flat(sides) if (known := address(text))}:
+            findings, hits = own.get(ip, (0, 0))
+            own[ip] = (findings + 1, hits + source["count"])
+    return own
+
+
+def _flat(values: Sequence[Any]) -> Iterator[str]:
+    """Yield the texts in values that are a text, several, or none."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif value:
+            yield from value
+
+
+def _row(source: Mapping[str, Any], behind: tuple[int, int] | None) -> Row:
+    """Return a profile as a row of a list."""
+    host = source["host_id"]
+    names_there = names(host)
+    resolvers = [
+        f"{one['ip']} ({', '.join(text for text in (one['verdict'], one['provider']) if text)})"
+        for one in host.get("resolver", ())
+    ]
+    return Row(
+        ip=source["ip"],
+        name=names_there[0] if names_there else None,
+        user=[one["user"] for one in host.get("username", ())],
+        role=[one["name"] for one in host.get("roles", ())],
+        department=[one["name"] for one in host.get("department", ())],
+        network=[one["agg"] for one in host.get("net_info", ())],
+        resolver=resolvers,
+        service=[f"{one['proto']}/{one['port']}" for one in host.get("services", ())],
+        first_seen=host.get("first_seen"),
+        last_seen=host.get("last_seen"),
+        findings=behind[0] if behind else None,
+        hits=behind[1] if behind else None,
+    )
+
+
+def _findings(siem: Siem, settings: Settings, *options: Json) -> list[Json]:
+    """Return findings that fit one of the queries, oldest first, as far as `LIMIT`."""
+    query = {"bool": {"should": list(options), "minimum_should_match": 1}}
+    names_kept = ["hunt.name", "hunt.title", "hunt.severity", "status", "group", "count", "first", "last"]
+    body = {"query": query, "sort": [{"first": "asc"}], "_source": names_kept}
+    hits = islice(siem.scan(settings.state("findings"), body), LIMIT)
+    return [{"id": hit["_id"], **hit["_source"]} for hit in hits]
+
+
+def _declared(siem: Siem, settings: Settings, assets: Sequence[str]) -> list[Json]:
+    """Return the declarations whose asset is one of the values."""
+    kept = ["threat", "kind", "phase", "status", "asset", "count", "first", "last"]
+    body = {"query": {"terms": {"asset.value": list(assets)}}, "_source": kept}
+    hits = islice(siem.scan(settings.state("declarations"), body), LIMIT)
+    return [{"id": hit["_id"], **hit["_source"]} for hit in hits]
+
+
+def _naming(siem: Siem, mapped: Mapped, name: str) -> tuple[list[Json], int]:
+    """Return the newest events that name a user, and how many there are."""
+    found: list[Json] = []
+    number = 0
+    for source, fields in mapped:
+        options = []
+        for origin in USERS.origins:
+            stored = fields.exact(stored_name(origin.fields[0], source.dialect))
+            if stored:
+                options.append(_naming_by(origin, stored, name))
+        if not options:
+            continue
+        query = {"bool": {"should": options, "minimum_should_match": 1}}
+        time, kind = source.time_field, stored_name(EVENT_TYPE, source.dialect)
+        body = {"size": EVENTS, "track_total_hits": True, "query": query, "sort": [{time: "desc"}]}
+        shown = [time, kind, "hunt.client.ip", "hunt.server.ip"]
+        hits = siem.search(source.pattern, {**body, "_source": shown})["hits"]
+        number += hits["total"]["value"]
+        found += [
+            {
+                "index": hit["_index"],
+                "id": hit["_id"],
+                "time": hit["_source"].get(time),
+                "event_type": at(hit["_source"], kind),
+                "client": at(hit["_source"], "hunt.client.ip"),
+                "server": at(hit["_source"], "hunt.server.ip"),
+            }
+            for hit in hits["hits"]
+        ]
+    return sorted(found, key=lambda one: str(one["time"]), reverse=True)[:EVENTS], number
+
+
+def _naming_by(origin: Origin, stored: str, name: str) -> Json:
+    """Return the query for events of an origin that name a user, in the usual spellings."""
+    spellings = [name, name.lower(), name.upper(), name.capitalize()]
+    return {"terms": {stored: list(dict.fromkeys(spellings))}}
