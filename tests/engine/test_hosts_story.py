@@ -1,0 +1,202 @@
+"""Profiles of the story: they equal its truth, however the windows are cut, and lead from a finding to a user."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from organisation import install_and_load, new_place, one_pass, story_settings
+
+from connector.hosts import build as building
+from connector.hosts.build import DOCUMENT, Order, build
+from connector.hosts.listing import list_hosts, profile, user
+from connector.hunts.catalogue import load_catalogue
+from connector.settings.model import Settings
+from connector.siem.client import Siem
+
+WHOLE = 10**13
+HUNT = "public-dns-queries"
+ROLES = {
+    "dhcp": {"dhcp server"},
+    "proxy": {"http proxy"},
+    "domain-controller": {"domain controller", "dns resolver"},
+    "file-server": {"file server"},
+    "mail-server": {"mail server"},
+    "legacy-application": {"web server"},
+    "resolver": {"dns resolver"},
+    "printer": {"printer"},
+    "rogue": {"dhcp server", "dns resolver"},
+}
+SERVICES = {
+    "gw1": {"udp/67"},
+    "proxy1": {"tcp/3128"},
+    "dc1": {"udp/53", "udp/88", "udp/123", "tcp/389"},
+    "files1": {"tcp/21", "tcp/22", "tcp/445"},
+    "mail1": {"tcp/25", "tcp/993"},
+    "erp1": {"tcp/443"},
+    "dns1": {"udp/53"},
+    "dns2": {"udp/53"},
+    "printer1": {"tcp/80", "tcp/631", "udp/161"},
+    "visitor-ap": {"udp/53"},
+    "fin-ws04": {"tcp/22"},  # an incident: somebody logs on from another workstation
+}
+NAMELESS = {"eng-lab01", "visitor-ap", "gw1", "proxy1", "nms1", "dns1", "dns2"}  # no event says their names
+OTHERS = {"fin-ws02": {"help.desk"}, "fin-ws10": {"ledger"}}  # accounts of incidents beside the host's own
+
+
+class Story:
+    """The story in an engine."""
+
+    def __init__(self, siem: Siem, settings: Settings, truth: dict[str, Any]) -> None:
+        self.siem, self.settings, self.truth = siem, settings, truth
+        one_pass(siem, settings)
+        build(siem, settings, whole(), datetime.now(UTC))
+        self.profiles = profiles(self)
+
+
+def whole() -> Order:
+    """Return the order for one window over everything."""
+    return Order(timedelta(), step=WHOLE)
+
+
+def profiles(story: Story) -> dict[str, dict[str, Any]]:
+    """Return the profiles as they are now."""
+    hits = story.siem.scan(story.settings.state("hosts"), {"query": {"match_all": {}}})
+    return {hit["_source"]["ip"]: hit["_source"]["host_id"] for hit in hits}
+
+
+def forget(story: Story) -> None:
+    """Delete all profiles."""
+    every = {"query": {"match_all": {}}}
+    story.siem.call("POST", f"/{story.settings.state('hosts')}/_delete_by_query", every, refresh=True)
+    story.siem.call("DELETE", f"/{story.settings.state('state')}/_doc/{DOCUMENT}", refresh=True)
+
+
+@pytest.fixture(scope="module")
+def story(opensearch: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """Return the story as Suricata 8 saw it."""
+    truth = json.loads((shared / "story" / "truth.json").read_text(encoding="utf-8"))
+    with new_place(opensearch) as place:
+        settings = story_settings(place, tmp_path_factory.mktemp("story"), shared)
+        install_and_load(place.siem, settings, shared / "story" / "eve-suricata8.json.gz")
+        yield Story(place.siem, settings, truth)
+
+
+def test_all_hosts_equal_the_truth(story: Story) -> None:
+    assert len(story.truth["hosts"]) == 72
+    for host in story.truth["hosts"]:
+        own, name = story.profiles[host["ip"]], host["name"]
+        assert (own["hostname"] != []) == (name not in NAMELESS), name
+        if own["hostname"]:
+            assert own["hostname"][0]["host"].split(".")[0] == name
+        users = {one["user"] for one in own["username"]}
+        assert users == ({host["user"]} if host["user"] else set()) | OTHERS.get(name, set()), name
+        assert {role["name"] for role in own["roles"]} == ROLES.get(host["role"], set()), name
+        assert {f"{one['proto']}/{one['port']}" for one in own["services"]} == SERVICES.get(name, set()), name
+        macs = {one["address"] for one in own["mac"]}
+        assert macs == ({host["mac"]} if host["role"] in ("workstation", "visitor") else set()), name
+        if host["ip"].startswith("10.10."):
+            assert {one["name"] for one in own["department"]} == {host["department"]}, name
+
+
+def test_twenty_windows_killed_and_done_again_make_the_same(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingested = story.siem.search(
+        story.settings.events,
+        {"size": 0, "aggs": {w: {w: {"field": "hunt.ingested"}} for w in ("min", "max")}},
+    )["aggregations"]
+    step = int((ingested["max"]["value"] - ingested["min"]["value"]) / 20) + 1
+    forget(story)
+    now = datetime.now(UTC)
+    written = building.change_many
+
+    class Killed(BaseException):
+        """The builder is cut off."""
+
+    number = 0
+
+    def killing(*arguments: Any) -> Any:
+        """Write, and be killed each third time, before the watermark moves."""
+        nonlocal number
+        number += 1
+        done = written(*arguments)
+        if number % 3 == 0:
+            raise Killed
+        return done
+
+    monkeypatch.setattr(building, "change_many", killing)
+    windows = kills = 0
+    while True:
+        try:
+            built = build(story.siem, story.settings, Order(timedelta(), step=step, most=1), now)
+        except Killed:
+            kills += 1
+            continue
+        windows += built.windows
+        if not built.windows:
+            break
+    monkeypatch.undo()
+    assert windows >= 15 and kills >= 5
+    assert profiles(story) == story.profiles
+    build(story.siem, story.settings, Order(timedelta(), since=now - timedelta(days=1)), now)
+    assert profiles(story) == story.profiles
+
+
+def test_the_hosts_behind_a_hunt(story: Story) -> None:
+    hunt = load_catalogue(story.settings).named(HUNT)
+    found = list_hosts(story.siem, story.settings, of=hunt).hosts
+    expected = [one for one in story.truth["incidents"].values() if one["kind"] == "public-dns" and one["violation"]]
+    assert {row.ip for row in found} == {one["client"] for one in expected} and len(expected) == 6
+    for one in expected:
+        (row,) = [row for row in found if row.ip == one["client"]]
+        assert any(text.startswith(one["resolver"]) for text in row.resolver)
+        assert one["department"] in row.department
+        assert row.hits == one["expect"]["dns_queries"]
+        if ":" not in one["client"]:
+            assert (row.name, one["user"] in [*row.user, None]) == (one["host"], True)
+
+
+def test_a_user_leads_to_hosts_findings_and_events(story: Story) -> None:
+    found = user(story.siem, story.settings, "J.Doe")
+    assert [row.ip for row in found.hosts] == ["10.10.10.17"]
+    queries = [one for one in found.findings if one["hunt"]["name"] == HUNT]
+    assert sum(one["count"] for one in queries) == 7
+    assert len(found.alerts) >= 2
+    assert len(found.events) + found.events_left_out >= 9 + 3
+
+
+def test_filters(story: Story) -> None:
+    def ips(*asked: str) -> set[str]:
+        return {row.ip for row in list_hosts(story.siem, story.settings, asked).hosts}
+
+    assert ips("roles=domain controller") == ips("domain contr") == {"10.0.0.10"}
+    assert ips("port=3128") == {"10.0.0.8"}
+    assert ips("username=j.d*") == ips("j.doe") == {"10.10.10.17"}
+    assert ips("services_count>=4") == {"10.0.0.10"}
+    assert ips("10.0.0.0/24", "roles=dns resolver") == {"10.0.0.10", "10.0.0.53", "10.0.0.54"}
+
+
+def test_a_profile_has_findings_beside_it(story: Story) -> None:
+    found = profile(story.siem, story.settings, "10.10.10.17")
+    assert HUNT in {one["hunt"]["name"] for one in found.findings}
+    assert found.host_id["hostname_count"] == 1
+
+
+def test_the_commands_print(story: Story) -> None:
+    assert "fin-ws07" in hunts(story, "host", "10.10.10.17")
+    assert "finance" in hunts(story, "hosts", "--of", HUNT)
+    assert "10.10.10.17,fin-ws07" in hunts(story, "hosts", "j.doe", "--csv")
+    assert json.loads(hunts(story, "user", "j.doe", "--json"))["user"] == "j.doe"
+    assert "up to date" in hunts(story, "hosts", "build", "--lag", "1d")
+
+
+def hunts(story: Story, *arguments: str) -> str:
+    """Return what the command line prints."""
+    command = [sys.executable, "-c", "import connector.cli as cli; cli.main()", "--settings", story.settings.file or ""]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, env=environment)
+    return done.stdout
