@@ -48,7 +48,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("gaps", "service:show_gaps", "List the times that hunts have not looked at, and why."),
     Command("guide", "guide:guide_finding", "Ask the questions of a hunt's guide with a finding filled in."),
     Command("host", "hosts:show_host", "Show who is behind an address."),
-    Command("hosts", "hosts:hosts", "List hosts, those behind a hunt, or those with a service, role, user …"),
+    Command("hosts", "hosts:hosts", "List hosts: all, those behind a hunt, or with a role, user, service."),
     Command("init", "settings:init", "Write commented settings files to start from."),
     Command("install", "install:install", "Put pipelines, templates and our own indices into the SIEM."),
     Command("list", "catalogue:list_hunts", "List the hunts, or those with every word given."),

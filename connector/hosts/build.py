@@ -97,7 +97,7 @@ def _again(siem: Siem, settings: Settings, step: int, place: int) -> Window | No
     first = _oldest(siem, settings, place, mark) if place < mark else None
     if first is None:
         return None
-    start = max(place, (first - 1) - (first - 1) % SLOT)
+    start = max(place, _aligned(first - 1, step))
     return Window(start, min(mark, start - start % step + step))
 
 
@@ -114,11 +114,16 @@ def _next(siem: Siem, settings: Settings, until: int, order: Order) -> Window | 
         if mark is not None and until > mark:
             _move(siem, settings, until, None)
         return None
-    slot = (first - 1) - (first - 1) % SLOT
+    slot = _aligned(first - 1, order.step)
     start = slot if mark is None else max(mark, slot)
     window = Window(start, min(until, start - start % order.step + order.step))
     _move(siem, settings, start, window)
     return window
+
+
+def _aligned(moment: int, step: int) -> int:
+    """Return the moment at or before another at which a window may begin."""
+    return moment - moment % min(step, SLOT)
 
 
 def _oldest(siem: Siem, settings: Settings, after: int | None, until: int) -> int | None:

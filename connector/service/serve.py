@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 
 from connector.errors import Conflict, HuntsError, LeaseLost, Unreachable
 from connector.hosts.build import Order as HostOrder
-from connector.hosts.build import build
+from connector.hosts.build import build as build_hosts
 from connector.hunts.asking import FATAL
 from connector.hunts.audit import audit
 from connector.hunts.ledger import Ledger
@@ -271,7 +271,7 @@ class _Shift:
         now = service.clock()
         order = HostOrder(self.settings.service.lag, begin=now - HOSTS_BACK, most=HOST_WINDOWS)
         try:
-            built = build(self.siem, self.settings, order, now, lambda _: service.health.beat())
+            built = build_hosts(self.siem, self.settings, order, now, lambda _: service.health.beat())
         except FATAL:
             raise
         except HuntsError as error:

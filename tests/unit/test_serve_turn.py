@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from connector.hosts.build import Built
 from connector.hunts.audit import Audit, Grown
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.hunt import Hunt
@@ -52,6 +53,7 @@ def turn(monkeypatch: pytest.MonkeyPatch, passes: Passes, *, slow: str = "", lat
     grown = (Grown(0, 600_000, 0, late),) if late else ()
     monkeypatch.setattr(serve, "run_pass", passes)
     monkeypatch.setattr(serve, "due_outcomes", lambda *_: ())
+    monkeypatch.setattr(serve, "build_hosts", lambda *_: Built())
     monkeypatch.setattr(serve, "due_tags", lambda *_, **__: ())
     monkeypatch.setattr(serve.Suppressing, "applied", lambda _, *given: given[2])
     monkeypatch.setattr(serve, "audit", lambda *_: Audit(1, grown))
