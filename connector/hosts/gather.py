@@ -25,7 +25,8 @@ from connector.siem.wire import siem_error
 Json = dict[str, Any]
 Inside = Callable[[str], bool]
 FIRST, PAGE = 1000, 20_000  # buckets of the first page, and of further ones: each page looks at all events again
-TOGETHER = 16  # searches of one round trip
+TOGETHER = 8  # searches of one round trip
+BUSY = 429  # the status of a search that an engine has no memory or no room for now
 SIDES = (CLIENT, SERVER)
 NAMED_ONLY = ("reverse", "hunt.dns.ips")  # to be named is not to be seen
 MANY_INDICES = 2000  # characters of index names in an address
@@ -91,6 +92,8 @@ def gather(siem: Siem, mapped: Mapped, window: Window, inside: Inside) -> Iterat
 
 def _buckets(siem: Siem, question: _Question, answer: Json) -> Iterator[Json]:
     """Yield every bucket of a question; `answer` is its first page."""
+    if "error" in answer and answer.get("status") == BUSY:
+        answer = siem.search(question.index, question.body(FIRST))  # by itself, and again while the engine is busy
     if "error" in answer:
         raise siem_error(answer.get("status", 0), f"asking {question.index} of hosts", answer)
     size = FIRST

@@ -29,6 +29,7 @@ KINDS = (
     *("ldap", "rfb", "rdp", "smtp", "sip", "pop3", "arp", "dhcp"),
 )
 MOST = 1200  # events of a type in a file: the captures of one attack have thousands
+ADDRESS = {"type": "ip", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}
 WHOLE = 10**13  # milliseconds: one window for everything
 
 
@@ -71,13 +72,14 @@ def mapping_of(events: list[dict[str, Any]]) -> dict[str, Any]:
     root: dict[str, Any] = {}
     for name in sorted(names):
         values = [value for event in events for value in raw(event, name.split("."))]
-        if not values or name.endswith("_ip"):
+        if not values:
             continue
         *holders, last = name.split(".")
         inside = root
         for holder in holders:
             inside = inside.setdefault(holder, {"properties": {}})["properties"]
-        inside[last] = {"type": "long"} if all(type(value) is int for value in values) else text
+        whole = all(type(value) is int for value in values)
+        inside[last] = ADDRESS if last.endswith("_ip") else {"type": "long"} if whole else text
     return {"dynamic": False, "properties": {**root, "event_type": text}}
 
 
