@@ -215,13 +215,14 @@ class _Shift:
         live, slow = self._order(newest=True), frozenset(self.slow)
         done = [self._pass(replace(live, leave=slow))]
         if slow:
-            done.append(self._pass(replace(live, leave=frozenset(h.id for h in live.hunts if h.id not in slow))))
+            others = frozenset(hunt.id for hunt in live.hunts if hunt.id not in slow)
+            done.append(self._pass(replace(live, leave=others, further=False)))
         self._keep_tags()
         left = max(each.left_ms for each in done)
         self.service.metrics.missing(left / 1000, sum(each.left_hunts for each in done))
         more = self._audit() or left > 0
         self._tidy()
-        missed = self._order(newest=self.settings.service.newest_first)
+        missed = replace(self._order(newest=self.settings.service.newest_first), further=False)
         while more and not self.service.stop.is_set():
             failed = frozenset(hunt.id for each in done for hunt in each.failed)
             done.append(self._pass(replace(missed, leave=failed)))
