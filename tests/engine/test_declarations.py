@@ -254,7 +254,7 @@ def own_hunt(folder: Path) -> None:
 
 
 def test_killed_at_ten_moments_and_done_again_each_receiver_has_each_revision(place: Place, tmp_path: Path) -> None:
-    settings = settings_in(place)
+    settings = without_kept_evidence(place.siem, settings_in(place))
     put_events(place, three(0, 10))
     own_hunt(tmp_path)
     words = ["declare", "public-dns-queries", "--threat", "Tunnel", "--phase", "delivery", "--asset", "hunt.client.ip"]
