@@ -53,6 +53,7 @@ def turn(monkeypatch: pytest.MonkeyPatch, passes: Passes, *, slow: str = "", lat
     grown = (Grown(0, 600_000, 0, late),) if late else ()
     monkeypatch.setattr(serve, "run_pass", passes)
     monkeypatch.setattr(serve, "due_outcomes", lambda *_: ())
+    monkeypatch.setattr(serve, "keep_due", lambda *_: 0)
     monkeypatch.setattr(serve, "build_hosts", lambda *_: Built())
     monkeypatch.setattr(serve, "due_tags", lambda *_, **__: ())
     monkeypatch.setattr(serve.Suppressing, "applied", lambda _, *given: given[2])
