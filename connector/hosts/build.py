@@ -73,7 +73,7 @@ def build(
         raise NotThere(f"there is no index {index}: run `hunts install` first")
     desk, built = _Desk(siem, settings, host_fields(siem, settings), _inside(settings)), Built()
     until = _milliseconds(now - order.lag)
-    place = _milliseconds(order.since) if order.since else None
+    place = _aligned(_milliseconds(order.since), SLOT) if order.since else None
     while order.most is None or built.windows < order.most:
         again = _again(siem, settings, order.step, place) if place is not None else None
         place = again.end if again else None
@@ -92,7 +92,6 @@ def build(
 
 def _again(siem: Siem, settings: Settings, step: int, place: int) -> Window | None:
     """Return the next window after a moment that was done before and is to be done again, None if there is none."""
-    place -= place % SLOT
     mark = _watermark(siem, settings)
     first = _oldest(siem, settings, place, mark) if place < mark else None
     if first is None:
