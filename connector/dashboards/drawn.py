@@ -13,12 +13,13 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from connector.dashboards.asked import Row, Span
 from connector.dashboards.model import Measure, Panel
-from connector.dashboards.visual import COLOURS, PALETTE, measure_label
+from connector.dashboards.visual import COLOURS, PALETTE, SEVERITIES, measure_label
 from connector.respond.report.texts import shown
 
 COLUMN, LINE = 26, 22  # pixels of the grid of a dashboard
 HEAD = 46  # of a card, for its title
 PAD, LEGEND, FOOT = 8, 22, 24
+LEAST, HEAT_FOOT = 17, 130  # pixels of a row, and of the names below a field of tiles
 TICK_STEPS = (60, 300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000)
 MOST_SERIES = 8
 LETTER = 6.6  # pixels of one at the size of labels
@@ -28,6 +29,8 @@ SHADES = 5
 def picture(panel: Panel, rows: Sequence[Row], span: Span) -> str:
     """Return the SVG of a panel that is a timeline, bars or heat; rows must not be empty."""
     wide, tall = panel.width * COLUMN - 24, panel.height * LINE - HEAD
+    if panel.kind != "timeline":  # what does not fit makes the picture longer, as it makes the dashboard's panel scroll
+        tall = max(tall, len({row.keys[0] for row in rows}) * LEAST + (HEAT_FOOT if panel.kind == "heat" else LEGEND))
     attributes = {"viewBox": f"0 0 {wide} {tall}", "role": "img", "class": panel.kind, "aria-label": shown(panel.title)}
     svg = Element("svg", attributes)
     if panel.kind == "timeline":
@@ -123,10 +126,9 @@ def _bars(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]
         y = top + step * number
         _text(svg, _cut(name, left - 10), left - 6, y + step / 2 + 4, "end", said=shown(name))
         x = left
-        for row in stacks[name]:
+        shares = [row for row in stacks[name] if not grouped or row.keys[1] in series]
+        for row in sorted(shares, key=lambda each: series.index(each.keys[1])) if grouped else shares:
             part = row.keys[1] if grouped else ""
-            if grouped and part not in series:
-                continue
             long = (wide - left - right) * (row.values[0] or 0) / most
             colour = _colour(part, series.index(part)) if grouped else _colour(name, 0, PALETTE[0])
             said = f"{name}{', ' + part if part else ''}: {measured(row.values[0], panel.measures[0])}"
@@ -139,7 +141,7 @@ def _heat(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]
     """Draw a field of tiles: darker is more, and each has its number."""
     wide, tall = size
     across = list(_totals(rows, 1))[: max(2, wide // 44)]
-    foot = min(tall * 0.34, 14 + LETTER * 0.62 * max(len(shown(name)) for name in across))
+    foot = min(HEAT_FOOT - PAD, 14 + LETTER * 0.62 * max(len(shown(name)) for name in across))
     down = list(_totals(rows, 0))[: max(2, int((tall - foot - PAD) // 15))]
     left = min(wide * 0.34, 14 + LETTER * max(len(shown(name)) for name in down))
     tile, step = (wide - left - PAD) / len(across), min(34.0, (tall - foot - PAD) / len(down))
@@ -150,9 +152,8 @@ def _heat(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]
     bottom = PAD + step * len(down)
     for number, name in enumerate(across):
         x, y = left + tile * (number + 0.5), bottom + 12
-        _text(svg, _cut(name, foot / 0.62), x, y, "end", said=shown(name)).set(
-            "transform", f"rotate(-38 {_n(x)} {_n(y)})"
-        )
+        room = min(foot / 0.62, x / 0.8)
+        _text(svg, _cut(name, room), x, y, "end", said=shown(name)).set("transform", f"rotate(-38 {_n(x)} {_n(y)})")
     for row_number, one in enumerate(down):
         for column, other in enumerate(across):
             place = (left + tile * column + 1, PAD + step * row_number + 1, tile - 2, step - 2)
@@ -171,6 +172,8 @@ def _totals(rows: Sequence[Row], key: int | None) -> Mapping[str, float]:
     for row in rows:
         name = "" if key is None else row.keys[key]
         found[name] = found.get(name, 0) + (row.values[0] or 0)
+    if found.keys() <= set(SEVERITIES):
+        return {name: found[name] for name in SEVERITIES if name in found}
     return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
 
 
@@ -179,7 +182,7 @@ def _legend(svg: Element, series: Sequence[str], wide: int) -> int:
     x, y = PAD, 4
     for number, name in enumerate(series):
         words = _cut(name, 180)
-        needs = 26 + LETTER * len(words)
+        needs = 32 + (LETTER + 0.8) * len(words)
         if x + needs > wide and x > PAD:
             x, y = PAD, y + LEGEND - 4
         _rect(svg, (x, y, 11, 11), _colour(name, number), shown(name))

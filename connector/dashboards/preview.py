@@ -21,13 +21,14 @@ from markupsafe import Markup, escape
 from connector.dashboards.asked import Asked, Row, Span, asked, rows
 from connector.dashboards.building import Build
 from connector.dashboards.drawn import LINE, labels, measured, picture
-from connector.dashboards.model import Panel
+from connector.dashboards.model import Measure, Panel
 from connector.dashboards.objects import Page, grid
-from connector.respond.report.texts import clock, shown
+from connector.respond.report.texts import clock, moment, shown
 from connector.siem.client import Siem
 
 SHOWN_ROWS = 10
 LONGEST = 120  # letters of a cell
+TIMES = ("@timestamp", "first", "last", "made", "started", "updated", "from", "to", "next")
 TEMPLATE, STYLE = "preview.html.j2", "preview.css"
 Json = dict[str, Any]
 
@@ -190,13 +191,18 @@ def _hits(one: Json, answer: Json) -> Grid:
     attributes = one["attributes"]
     columns = list(dict.fromkeys([*(field for field, _ in attributes["sort"]), *attributes["columns"]]))
     hits = answer["hits"]["hits"][:SHOWN_ROWS]
-    cells = [tuple(_told(_value(hit["_source"], column)) for column in columns) for hit in hits]
+    cells = [tuple(_told(_value(hit["_source"], column), column) for column in columns) for hit in hits]
     return Grid(tuple(columns), tuple(cells), int(answer["hits"]["total"]["value"]) - len(cells), 0)
 
 
-def _told(value: object) -> str:
-    """Return a value of a document as a cell has it."""
-    return shown(value, LONGEST)
+def _told(value: object, column: str) -> str:
+    """Return a value of a document as a cell has it: of the columns of times a time, to the second."""
+    if column not in TIMES:
+        return shown(value, LONGEST)
+    if isinstance(value, int):
+        return measured(value, Measure("newest"))
+    found = moment(str(value)) if value else None
+    return f"{found:%Y-%m-%d %H:%M:%S}" if found else shown(value, LONGEST)
 
 
 def _value(source: object, name: str) -> object:

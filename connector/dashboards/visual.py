@@ -22,10 +22,24 @@ AGGREGATIONS = {
     "newest": "max",
     "oldest": "min",
 }
+NOUNS = {
+    **{
+        "hunt.client.ip": "clients",
+        "client.ip": "clients",
+        "hunt.server.ip": "servers",
+        "hunt.resolver.ip": "resolvers",
+    },
+    **{"hostname_info.host": "names", "hostname_info.domain": "domains", "hostname_info.tld": "suffixes"},
+    **{"hunt.name": "hunts", "hunt.tag_rules": "rules", "asset.value": "assets", "krb5.cname": "accounts"},
+    **{"count": "events", "findings": "findings", "flow.bytes_toclient": "bytes to clients"},
+    **{"hunt.name.subdomain_length": "length of subdomain", "dhcp.client_mac": "MAC addresses"},
+}
+SEEN = ("@timestamp", "last", "first")
 PREFIXES = {"unique": "different", "sum": "sum of", "average": "mean", "newest": "newest", "oldest": "oldest"}
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
 PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW, GREY)
+SEVERITIES = ("critical", "high", "medium", "low", "informational")
 # a value that stands for the same wherever it is → its colour
 COLOURS = {
     **{"critical": VERMILION, "high": ORANGE, "medium": YELLOW, "low": SKY, "informational": GREY},
@@ -59,7 +73,10 @@ def measure_label(measure: Measure, unit: str) -> str:
     """Return what people call a measure."""
     if measure.kind == "count":
         return unit
-    return f"{PREFIXES[measure.kind]} {measure.field.removeprefix('hunt.').replace('.', ' ').replace('_', ' ')}"
+    if measure.field in SEEN:
+        return "last seen" if measure.kind == "newest" else "first seen"
+    noun = NOUNS.get(measure.field) or measure.field.removeprefix("hunt.").replace(".", " ").replace("_", " ")
+    return noun if measure.field in NOUNS and measure.kind in ("unique", "sum") else f"{PREFIXES[measure.kind]} {noun}"
 
 
 def _aggs(panel: Panel, time_field: str, name: Callable[[str], str]) -> list[Json]:
