@@ -141,7 +141,7 @@ def _heat(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]
     """Draw a field of tiles: darker is more, and each has its number."""
     wide, tall = size
     across = list(_totals(rows, 1))[: max(2, wide // 44)]
-    foot = min(HEAT_FOOT - PAD, 14 + LETTER * 0.62 * max(len(shown(name)) for name in across))
+    foot = min(HEAT_FOOT - PAD, 22 + LETTER * 0.62 * max(len(shown(name)) for name in across))
     down = list(_totals(rows, 0))[: max(2, int((tall - foot - PAD) // 15))]
     left = min(wide * 0.34, 14 + LETTER * max(len(shown(name)) for name in down))
     tile, step = (wide - left - PAD) / len(across), min(34.0, (tall - foot - PAD) / len(down))
@@ -152,6 +152,9 @@ def _heat(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]
     bottom = PAD + step * len(down)
     for number, name in enumerate(across):
         x, y = left + tile * (number + 0.5), bottom + 12
+        if LETTER * len(shown(name)) < tile:
+            _text(svg, shown(name), x, y + 4, "middle")
+            continue
         room = min(foot / 0.62, x / 0.8)
         _text(svg, _cut(name, room), x, y, "end", said=shown(name)).set("transform", f"rotate(-38 {_n(x)} {_n(y)})")
     for row_number, one in enumerate(down):

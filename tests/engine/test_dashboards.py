@@ -87,7 +87,7 @@ def searches(made: Build) -> Iterator[tuple[str, dict[str, Any], Any]]:
 
 
 def shown(siem: Siem, made: Build) -> dict[str, tuple[int, int]]:
-    """Return by id how many documents each search finds, and how many rows or buckets it shows; SiemError if refused."""
+    """Return by id how many documents each search finds, and how many rows it shows; SiemError if refused."""
     found = {}
     for id, one, search in searches(made):
         answer = siem.search(search.index, search.body)

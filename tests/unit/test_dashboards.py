@@ -2,8 +2,8 @@
 
 import json
 import re
-from functools import cache
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from connector.content import content_folder
-from connector.dashboards import kuery
-from connector.dashboards import building
+from connector.dashboards import building, kuery
 from connector.dashboards.building import write
 from connector.dashboards.model import Clause, Measure
 from connector.dashboards.names import column, exact
@@ -179,26 +178,35 @@ def problems(folder: Path, text: str) -> list[str]:
 HEAD = "id: own\ntitle: Own\nabout: Mine.\nguide: Look.\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        (f"{HEAD}panels:\n  - {PANEL.replace('hunt.tag', 'hunt.tagg')}\n", "own.yml:6: panels[0].by[0] is hunt.tagg, which is no field of events"),
-        (f"{HEAD}panels:\n  - {PANEL.replace('hunt.tag', 'hunt.name.entropy')}\n", "own.yml:6: panels[0].by[0] is hunt.name.entropy, which can be searched but not counted by"),
-        (f"{HEAD}panels:\n  - {PANEL.replace('bars', 'heat')}\n", "own.yml:6: panels[0].by has 1 fields, a panel of kind heat takes 2"),
-        (f"{HEAD}panels:\n  - {PANEL}\n  - {PANEL}\n", "own.yml:7: panels[1].id is one, as of another above: give one a new id"),
-        (f"{HEAD}hunts: [public-dns-querys]\npanels:\n  - {PANEL}\n", "own.yml:5: hunts[0] names no hunt: public-dns-querys; did you mean public-dns-queries?"),
-        (f"{HEAD}panels:\n  - {{id: one, title: One, kind: search, search: dnss}}\n", "own.yml:6: panels[0].search names no search: dnss; did you mean dns?"),
-        (f"{HEAD}panels:\n  - {PANEL.replace('}', ', where: {hunt.tagg: x}}')}\n", "own.yml:6: panels[0].where.hunt.tagg is no field of events"),
-        (f"{HEAD}panels:\n  - {PANEL.replace('}', ', colour: red}')}\n", "own.yml:6: unknown key colour in panels[0]; known keys: "),
-        (f"{HEAD}panels:\n  - {PANEL.replace(', empty: none', '')}\n", "own.yml:6: panels[0] lacks the key empty"),
-        (f"{HEAD}panels:\n  - {PANEL.replace('}', ', always: true}')}\n", "own.yml:6: panels[0].always is not for events, nor for a timeline"),
-        (f"id: own\ntitle: Own\npanels:\n  - {PANEL}\n", "own.yml:1: the file lacks the key about, guide"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, wanted: str) -> None:
-    found = problems(tmp_path, text)
+BY, PLACE = "panels[0].by", "own.yml:6: panels[0]"
+WRONG = [
+    ([PANEL.replace("hunt.tag", "hunt.tagg")], f"own.yml:6: {BY}[0] is hunt.tagg, which is no field of events"),
+    (
+        [PANEL.replace("hunt.tag", "hunt.name.entropy")],
+        f"own.yml:6: {BY}[0] is hunt.name.entropy, which can be searched",
+    ),
+    ([PANEL.replace("bars", "heat")], f"own.yml:6: {BY} has 1 fields, a panel of kind heat takes 2"),
+    ([PANEL, PANEL], "own.yml:7: panels[1].id is one, as of another above: give one a new id"),
+    (["{id: one, title: One, kind: search, search: dnss}"], f"{PLACE}.search names no search: dnss; did you mean dns?"),
+    ([PANEL.replace("}", ", where: {hunt.tagg: x}}")], f"{PLACE}.where.hunt.tagg is no field of events"),
+    ([PANEL.replace("}", ", colour: red}")], "own.yml:6: unknown key colour in panels[0]; known keys: "),
+    ([PANEL.replace(", empty: none", "")], f"{PLACE} lacks the key empty"),
+    ([PANEL.replace("}", ", always: true}")], f"{PLACE}.always is not for events, nor for a timeline"),
+]
+
+
+@pytest.mark.parametrize(("panels", "wanted"), WRONG)
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, panels: list[str], wanted: str) -> None:
+    found = problems(tmp_path, HEAD + "panels:\n" + "".join(f"  - {each}\n" for each in panels))
     assert len(found) == 1
     assert found[0].startswith(wanted)
+
+
+def test_what_a_dashboard_lacks_is_said(tmp_path: Path) -> None:
+    found = problems(tmp_path, f"id: own\ntitle: Own\npanels:\n  - {PANEL}\n")
+    assert found == ["own.yml:1: the file lacks the key about, guide"]
+    hunts = problems(tmp_path, f"{HEAD}hunts: [public-dns-querys]\npanels:\n  - {PANEL}\n")
+    assert hunts == ["own.yml:5: hunts[0] names no hunt: public-dns-querys; did you mean public-dns-queries?"]
 
 
 def test_a_dashboard_of_ones_own_adds_and_overrides(tmp_path: Path) -> None:

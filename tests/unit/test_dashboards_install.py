@@ -25,7 +25,7 @@ from connector.settings.dashboards import at_address
 from connector.settings.load import load_settings, read_settings
 from connector.settings.model import DashboardsSettings
 
-LOGIN = "Basic " + b64encode("hunter:s3cret".encode()).decode()
+LOGIN = "Basic " + b64encode(b"hunter:s3cret").decode()
 SETTINGS = DashboardsSettings(username="hunter", password="s3cret")
 
 
@@ -65,7 +65,7 @@ class Product:
         for one in lines:
             (version,) = one["migrationVersion"].values()
             if tuple(map(int, version.split("."))) > tuple(map(int, self.knows.split("."))):
-                words = f'Document "{one["id"]}" has property "{one["type"]}" which belongs to a more recent version of Kibana [{version}].'
+                words = f'Document "{one["id"]}" belongs to a more recent version of Kibana [{version}].'
                 return 422, {"statusCode": 422, "error": "Unprocessable Entity", "message": words}
             key = (one["type"], one["id"])
             about = {"type": one["type"], "id": one["id"], "title": one["attributes"]["title"]}
