@@ -3,17 +3,22 @@
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from connector.cli import run
 from connector.content import content_folder
 from connector.dashboards import building, kuery
+from connector.dashboards.asked import MOST_BARS, SECONDS, Row, Span
 from connector.dashboards.building import write
-from connector.dashboards.model import Clause, Measure
+from connector.dashboards.drawn import picture
+from connector.dashboards.model import Clause, Measure, Panel
 from connector.dashboards.names import column, exact
 from connector.dashboards.reading import dashboard_schema, read_source
 from connector.dashboards.visual import COLOURS, PALETTE
@@ -231,3 +236,82 @@ def test_a_measure_is_a_count_if_nothing_is_said() -> None:
     source = read_source(set(catalogue().sources))
     panel = source.dashboards[0].panels[0]
     assert panel.measures == (Measure("count"),)
+
+
+def test_the_example_of_the_documentation_is_a_dashboard(tmp_path: Path) -> None:
+    text = (content_folder("dashboards") / "README.md").read_text(encoding="utf-8")
+    example = "\n".join(
+        line[4:] for line in text[text.index("    # yaml-language") :].splitlines() if line[:4] == "    "
+    )
+    (tmp_path / "printers.yml").write_text(example, encoding="utf-8")
+    source = read_source(set(catalogue().sources), tmp_path)
+    assert [panel.by for one in source.dashboards if one.id == "printers" for panel in one.panels] == [
+        ("hostname_info.domain",)
+    ]
+
+
+def test_the_documentation_names_every_dashboard() -> None:
+    text = (content_folder("dashboards") / "README.md").read_text(encoding="utf-8")
+    titles = [one.title for one in read_source(set(catalogue().sources)).dashboards]
+    assert re.findall(r"^\| ([A-Z][^|]+) \|", text, re.MULTILINE) == titles
+
+
+def panel(kind: str, by: tuple[str, ...], height: int = 12) -> Panel:
+    """Return a panel to draw."""
+    shared = {"where": (), "labels": by, "measures": (Measure(),), "unit": "events", "size": 10, "empty": "none"}
+    return Panel(id="one", title="One", kind=kind, of="events", by=by, width=24, height=height, **shared)  # type: ignore[arg-type]
+
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+EVIL = "</title><script>alert(1)</script>"
+DRAWN = [
+    (panel("timeline", ("a",)), [Row(("2026-11-02T10:00:00.000Z", EVIL), (3.0,))]),
+    (panel("bars", ("a",)), [Row((EVIL,), (3.0,))]),
+    (panel("bars", ("a", "b")), [Row((EVIL, EVIL), (3.0,)), Row((EVIL, "x"), (0.0,))]),
+    (panel("heat", ("a", "b")), [Row((EVIL, EVIL), (3.0,)), Row(("x", "y"), (1.0,))]),
+]
+
+
+@pytest.mark.parametrize(("one", "found"), DRAWN)
+def test_a_picture_is_well_formed_whatever_is_in_it(one: Panel, found: list[Row]) -> None:
+    drawn = picture(one, found, Span(NOON - timedelta(days=1), NOON))
+    elements = [each.tag for each in fromstring(drawn).iter()]
+    assert set(elements) <= {"svg", "rect", "text", "title", "line"}
+    assert "3" in drawn
+
+
+@pytest.mark.parametrize("kind", ["bars", "heat"])
+def test_nothing_is_left_out_of_a_low_panel(kind: str) -> None:
+    by = ("a",) if kind == "bars" else ("a", "b")
+    found = [Row((f"value {number}", "x")[: len(by)], (float(number + 1),)) for number in range(40)]
+    drawn = picture(panel(kind, by, height=6), found, Span(NOON - timedelta(days=1), NOON))
+    assert all(f"value {number}<" in drawn for number in range(40))
+
+
+def test_a_time_that_has_many_values_is_as_high_as_all_of_them() -> None:
+    found = [Row(("2026-11-02T10:00:00.000Z", name), (5.0,)) for name in "ab"]
+    svg = fromstring(picture(panel("timeline", ("a",)), found, Span(NOON - timedelta(days=1), NOON)))
+    bars = [rect for rect in svg.iter("rect") if float(rect.get("height", 0)) > 11]
+    assert len({rect.get("height") for rect in bars}) == 1
+    assert len({rect.get("y") for rect in bars}) == len({rect.get("fill") for rect in bars}) == 2
+
+
+def test_bars_of_a_time_are_not_too_many() -> None:
+    for days in (1, 7, 30, 365, 3650):
+        span = Span(NOON - timedelta(days=days), NOON)
+        assert days * 86400 / span.interval <= MOST_BARS or span.interval == SECONDS[-1]
+
+
+def test_commands_write_what_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["dashboards", "export"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line) for line in lines] == list(build(EXAMPLE).objects)
+    assert run(["dashboards", "build", "--out", str(tmp_path / "out"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["objects"] == len(lines)
+    assert (tmp_path / "out" / "all.ndjson").read_text(encoding="utf-8").splitlines() == lines
+
+
+def test_installing_nowhere_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["dashboards", "install"]) == 6
+    assert "--url" in capsys.readouterr().err
