@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from connector.cli import context
+from connector.cli.lookup import of_declarations
 from connector.cli.outbox import NOW_ONLY, check_failed, delivery_tables
 from connector.cli.output import Printed, json_option, progress, rows, show
 from connector.cli.respond import WINDOW, named_hunt, person
@@ -16,7 +17,7 @@ from connector.respond.declaration import KINDS, PHASES, Verdict
 from connector.respond.declare import Declared, declare
 from connector.respond.declare_rules import DeclareRule, stop
 from connector.respond.delivering import World, deliver_for
-from connector.respond.reputation.of_declarations import look_up_due, told
+from connector.respond.reputation.of_declarations import told
 
 Json = dict[str, Any]
 
@@ -81,7 +82,7 @@ def declare_events(
             progress=lambda events: bar.update(task, completed=events),
         )
     sent = deliver_for(ctx.siem(), ctx.settings, World(), NOW_ONLY)
-    known = look_up_due(ctx.siem(), ctx.settings, lambda: datetime.now(UTC))
+    known = of_declarations(ctx)
     result = {"declared": done, "deliveries": sent, "reputation": [one.document for one in known]}
     show(result, table=lambda of: [*_declared_tables(of), *([told(known)] if known else [])], as_json=as_json)
     check_failed(sent)

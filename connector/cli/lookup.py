@@ -8,8 +8,10 @@ import click
 
 from connector.cli import context
 from connector.cli.output import Printed, json_option, note, rows, show
+from connector.errors import Refused
 from connector.respond.matches import check_state
 from connector.respond.reputation.lookup import INDEX, LookedUp, look_up, value_of
+from connector.respond.reputation.of_declarations import look_up_due
 
 
 @click.command(name="lookup")
@@ -36,6 +38,15 @@ def lookup(ctx: context.Context, /, value: str, as_json: bool) -> None:
     show(found.document, table=lambda _: _page(found), as_json=as_json)
     if found.state == "later":
         click.get_current_context().exit(1)
+
+
+def of_declarations(ctx: context.Context) -> tuple[LookedUp, ...]:
+    """Return what was looked up for declarations, if the settings say so; what keeps that back is a note, no error."""
+    try:
+        return look_up_due(ctx.siem(), ctx.settings, lambda: datetime.now(UTC))
+    except Refused as error:
+        note(f"note: {error}")
+        return ()
 
 
 def _page(found: LookedUp) -> Printed:

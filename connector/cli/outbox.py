@@ -16,8 +16,9 @@ from connector.cli.respond import WINDOW
 from connector.errors import DeliveryError, Refused
 from connector.respond.declare import queue_pending
 from connector.respond.delivering import World, deliver_for
-from connector.respond.outbox import Delivery, Listed, Status, delivery, list_deliveries, send_again, send_all_again
+from connector.respond.outbox import Delivery, Listed, Status, delivery, list_deliveries
 from connector.respond.receiver import LoopbackReceiver, Received
+from connector.respond.replaying import send_again, send_all_again
 from connector.respond.standing import wake
 from connector.settings.model import Settings
 

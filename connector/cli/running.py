@@ -13,6 +13,7 @@ import click
 from rich.progress import TaskID
 
 from connector.cli import context
+from connector.cli.lookup import of_declarations
 from connector.cli.outbox import NOW_ONLY, check_failed, delivery_tables
 from connector.cli.output import Printed, encoded, json_option, note, progress, rows, show
 from connector.hunts.catalogue import Catalogue, load_catalogue
@@ -23,6 +24,7 @@ from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
 from connector.respond.delivering import World, deliver_for
 from connector.respond.keeping import Kept
 from connector.respond.outcomes import HuntOutcome, pass_and_outcomes
+from connector.respond.reputation.of_declarations import told as looked_up
 from connector.service.status import check_no_service
 from connector.settings.durations import duration_or_zero
 
@@ -252,8 +254,10 @@ def pass_(ctx: context.Context, lag: timedelta | None, since: timedelta | None, 
     declares = any(hunt.outcome.threat for hunt in order.hunts) or any(each.threat for each in done.outcomes)
     tells = any("finding" in receiver.events for receiver in ctx.settings.receivers)
     sent = deliver_for(ctx.siem(), ctx.settings, World(), NOW_ONLY) if declares or tells else ()
-    result = {"passes": done.passes, "outcomes": done.outcomes, "tags": done.tags, "deliveries": sent}
-    show(result, table=pass_tables, as_json=as_json)
+    known = of_declarations(ctx)
+    of_pass = {"passes": done.passes, "outcomes": done.outcomes, "tags": done.tags, "deliveries": sent}
+    result = {**of_pass, "reputation": [one.document for one in known]}
+    show(result, table=lambda of: [*pass_tables(of), *([looked_up(known)] if known else [])], as_json=as_json)
     leave_if(done.failed)
     check_failed(sent)
 
@@ -263,7 +267,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def pass_tables(result: dict[str, Any]) -> Printed:
+def pass_tables(result: dict[str, Any]) -> list[Any]:
     """Return what each pass did: a line, and the hunts that found something or have a word to say; then outcomes."""
     parts: list[Any] = []
     for each in result["passes"]:

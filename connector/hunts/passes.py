@@ -98,7 +98,8 @@ class Order:
 
     `broken` says that files of hunts are broken, so that a hunt that is not here may be in one. `newest` takes the
     newest slot with anything to do in place of the oldest. `scheduled` leaves out hunts whose schedule does not ask for
-    them yet. `leave` are ids of hunts that another pass is for. `keep` is how long a window can be done again.
+    them yet. `leave` are ids of hunts that another pass is for. `keep` is how long a window can be done again. Without
+    `further` the watermark stays where it is.
     """
 
     hunts: Sequence[Hunt]
@@ -109,6 +110,7 @@ class Order:
     scheduled: bool = False
     leave: frozenset[str] = frozenset()
     keep: timedelta = KEEP
+    further: bool = True
 
 
 def run_pass(
@@ -136,7 +138,8 @@ def run_pass(
     state, stored = found or (_first(siem, settings, order.since, began), None)
     if state is None:
         return Pass(notes=notes)
-    grown = state.until(_milliseconds(began - order.lag), [hunt.id for hunt in order.hunts], order.broken)
+    end = _milliseconds(began - order.lag) if order.further else state.watermark
+    grown = state.until(end, [hunt.id for hunt in order.hunts], order.broken)
     grown, todo = _todo(siem, settings, order, grown, began)
     if not todo:
         if stored and grown.missing != state.missing:  # a time in which no event came is looked at, too

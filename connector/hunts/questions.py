@@ -113,10 +113,17 @@ class Known:
             self._short.clear()
 
     def shortened(self, question: Question, short: frozenset[str]) -> Question:
-        """Return a question for events in which these text fields have no long value (`Fields.short`)."""
-        key = (id(question), short)  # one of `asked`, which are held as long as this is
+        """Return a question for events in which these text fields have no long value (`Fields.short`).
+
+        Only the fields it asks about are looked at, so that few forms of a question are kept.
+        """
+        asked_about = (*field_names(question.hunt.condition), *needed_fields(question.hunt.needs))
+        own = short.intersection(map(question.stored, asked_about))
+        if not own:
+            return question
+        key = (id(question), own)  # one of `asked`, which are held as long as this is
         if key not in self._short:
-            self._short[key] = question_to(question.hunt, question.source, replace(question.fields, short=short))
+            self._short[key] = question_to(question.hunt, question.source, replace(question.fields, short=own))
         return self._short[key]
 
 

@@ -67,16 +67,23 @@ def decided(document: Json, decision: Decision, at: datetime) -> Json:
     """Return a declaration with a decision that was checked; the same document if it says nothing new."""
     change = _change(document, decision, at)
     entry: Json = {"by": decision.by, "what": decision.what, "comment": decision.comment}
-    entry |= {"value": decision.value} if decision.what != "comment" else {}
-    last = document["history"][-1] if document["history"] else {}
-    if all(last.get(key) == value for key, value in entry.items()):
-        return document  # said again, as after a program that was stopped
+    entry |= {} if decision.what == "comment" else {"value": decision.value}
     if document | change != document:
         return revised(document | change, entry | {"from": _now(document, decision.what)}, at)
-    if not decision.comment:
+    if not decision.comment or _is_said(document, entry):
         return document
     entry |= {"at": instant(at), **{key: document[key] for key in ("phase", "count", "revision")}}
     return document | {"updated": instant(at), "history": with_entry(document["history"], entry)}
+
+
+def _is_said(document: Json, entry: Json) -> bool:
+    """Tell whether a decision was made already since there was new evidence, as before a program was stopped."""
+    for old in reversed(document["history"]):
+        if old["what"] not in WHATS:
+            return False
+        if all(old.get(key) == value for key, value in entry.items()):
+            return True
+    return False
 
 
 def _now(document: Json, what: What) -> str:

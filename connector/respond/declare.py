@@ -28,7 +28,7 @@ Json = dict[str, Any]
 What = Literal["new", "updated", "reopened", "noted", "unchanged"]
 MOST_ASSETS = 1000
 MOST_SHOWN = 10_000
-LISTED: Json = {"excludes": ["evidence", "frozen", "said"]}  # evidence can be large
+LISTED: Json = {"excludes": ["evidence", "said"]}  # evidence can be large
 
 
 @dataclass(frozen=True)

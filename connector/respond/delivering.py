@@ -21,11 +21,12 @@ from typing import Any, Protocol
 
 from connector.errors import DeliveryError
 from connector.respond.body import built_in, read_template, render, speaks_of
+from connector.respond.claiming import claim, claim_group, members, record
 from connector.respond.decision import Again, Answer, NoAnswer, Outcome, Step, next_step
 from connector.respond.grouping import Parcel, digest, parcels
 from connector.respond.mail import Mail, mail_of
 from connector.respond.new_findings import queue_findings
-from connector.respond.outbox import Delivery, claim, claim_group, due, members, next_due, record
+from connector.respond.outbox import Delivery, due, next_due
 from connector.respond.post import Web
 from connector.respond.redaction import redacted
 from connector.respond.signature import webhook_headers

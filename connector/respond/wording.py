@@ -17,7 +17,8 @@ SUBJECTS = ("declaration", "finding", "digest")  # a message has one of them
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 GRAVE = ("command_and_control", "actions_on_objectives")
 CLOSED = ("fixed", "false-positive")
-TITLE, FACT, FACTS = 140, 200, 10
+TITLE, ITEM, FACT, FACTS = 140, 100, 150, 12  # a card of Teams has 28 KB, and a character up to 12 bytes
+OFFENDERS = 5
 
 
 def words(message: Json) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def words(message: Json) -> dict[str, Any]:
         "facts": [{"name": name, "value": line(value, FACT)} for name, value in tell(data) if line(value, FACT)][
             :FACTS
         ],
-        "items": [{**item, "title": line(item["title"], TITLE)} for item in data.get("items", ())],
+        "items": [{**item, "title": line(item["title"], ITEM)} for item in data.get("items", ())],
         "observables": _observables(message),
         "where": _where(message),
         "closed": subject == "declaration" and data.get("status") in CLOSED,
@@ -92,23 +93,27 @@ def _declaration(data: Json) -> list[tuple[str, object]]:
     """Return the facts of a declaration."""
     asset = data["asset"]
     hunts = [each["hunt"]["title"] for each in data.get("evidence", ())]
+    offenders = (data.get("offender") or {}).get("value") or []
+    reputation = [f"{one['value']} is {one['verdict']}" for one in data.get("reputation") or ()]
     return [
         ("asset", asset["value"]),
         ("department", asset.get("department")),
+        ("offender", offenders[:OFFENDERS]),
         ("phase", data.get("phase")),
         ("status", data.get("status")),
         ("events", data.get("count")),
+        ("explanation", data.get("explanation")),
+        ("reputation", reputation),
         ("first", data.get("first")),
         ("last", data.get("last")),
         ("hunts", hunts),
-        ("explanation", data.get("explanation")),
         ("declaration", data["id"]),
     ]
 
 
 def _finding(data: Json) -> list[tuple[str, object]]:
     """Return the facts of a finding."""
-    group = list(data["group"].items())[: FACTS - 5]
+    group = list(data["group"].items())[: FACTS - 6]
     some = [(name, data.get(name)) for name in ("department", "first", "last")]
     return [*group, ("events", data.get("count")), *some, ("finding", data["id"])]
 

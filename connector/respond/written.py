@@ -67,7 +67,9 @@ def _(leaf: c.UnderDomain) -> Json:
 
 @written.register
 def _(leaf: c.Matches) -> Json:
-    return {leaf.field: {leaf.patterns[0].how: [pattern.text for pattern in leaf.patterns]}}
+    hows = dict.fromkeys(pattern.how for pattern in leaf.patterns)
+    forms = [{leaf.field: {how: [one.text for one in leaf.patterns if one.how == how]}} for how in hows]
+    return forms[0] if len(forms) == 1 else {"any": forms}
 
 
 @written.register

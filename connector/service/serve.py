@@ -24,6 +24,7 @@ from connector.hunts.audit import audit
 from connector.hunts.ledger import Ledger
 from connector.hunts.passes import EPOCH, KEEP, Order, Pass, run_pass
 from connector.hunts.questions import Known
+from connector.respond.evidence.frozen import keep_due
 from connector.respond.keeping import due_tags
 from connector.respond.outbox import Delivery
 from connector.respond.outcomes import due_outcomes
@@ -42,6 +43,7 @@ from connector.siem.client import Siem
 SLOW_MS = 5_000  # a hunt that took longer is asked by itself, after the others
 RETRY_SECONDS = 5.0  # after the engine failed
 HOUSEKEEPING = timedelta(hours=1)
+EVIDENCE_EVERY, EVIDENCE_TIME = timedelta(minutes=1), timedelta(seconds=2)
 SLOT_MARGIN = timedelta(minutes=20)  # windows are kept apart a little longer than audits look back
 
 
@@ -189,6 +191,7 @@ class _Shift:
     slow: set[str] = field(default_factory=set)
     audited: datetime = EPOCH
     tidied: datetime = EPOCH
+    kept: datetime = EPOCH
     noted: set[str] = field(default_factory=set)
 
     @property
@@ -215,13 +218,15 @@ class _Shift:
         live, slow = self._order(newest=True), frozenset(self.slow)
         done = [self._pass(replace(live, leave=slow))]
         if slow:
-            done.append(self._pass(replace(live, leave=frozenset(h.id for h in live.hunts if h.id not in slow))))
+            others = frozenset(hunt.id for hunt in live.hunts if hunt.id not in slow)
+            done.append(self._pass(replace(live, leave=others, further=False)))
         self._keep_tags()
+        self._keep_evidence()
         left = max(each.left_ms for each in done)
         self.service.metrics.missing(left / 1000, sum(each.left_hunts for each in done))
         more = self._audit() or left > 0
         self._tidy()
-        missed = self._order(newest=self.settings.service.newest_first)
+        missed = replace(self._order(newest=self.settings.service.newest_first), further=False)
         while more and not self.service.stop.is_set():
             failed = frozenset(hunt.id for each in done for hunt in each.failed)
             done.append(self._pass(replace(missed, leave=failed)))
@@ -257,6 +262,16 @@ class _Shift:
             level: Level = "error" if one.error else "info"
             did = f"{one.rule} ({one.why}): {one.tagged} events tagged, {one.untagged} untagged"
             say(service.logger, level, "tags", did, error=one.error, hunt=one.hunt)
+
+    def _keep_evidence(self) -> None:
+        """Keep evidence of declarations that was not kept when they were made, some each minute."""
+        now = self.service.clock()
+        if now - self.kept < EVIDENCE_EVERY:
+            return
+        self.kept = now
+        if left := keep_due(self.siem, self.settings, now, EVIDENCE_TIME):
+            words = f"the evidence of {left} declarations is still to be kept: it is gone on with in a minute"
+            say(self.service.logger, "info", "evidence", words)
 
     def _tell(self, done: Pass) -> None:
         """Say what a pass did."""

@@ -41,13 +41,14 @@ def _receiver(
     """Return one receiver, which may be in the networks of all receivers and in its own."""
     kind = cast(Kind, _word(part, "kind", get_args(Kind)) or "generic")
     authorization = _secret(part, "authorization", around, problems)
+    secret = _secret(part, "secret", around, problems)
     mail = _mail(part, around, problems) if kind == "mail" else None
     ca_file = around.path(part, "ca_file", problems)
     per_minute = part.at("messages_per_minute").value
     receiver = Receiver(
         name=name,
-        url=_url(part, kind, around, bool(authorization or (mail and mail.password)), problems),
-        secret=_secret(part, "secret", around, problems),
+        url=_url(part, kind, around, bool(authorization or (secret and kind == "pagerduty")), problems),
+        secret=secret,
         ca_file=str(ca_file) if ca_file else None,
         template=around.path(part, "template", problems),
         kind=kind,
@@ -55,7 +56,7 @@ def _receiver(
         events=tuple(cast(Event, each) for each in get_args(Event) if each in _words(part, "events"))
         or ("declaration",),
         severity=cast(Severity, _word(part, "severity", get_args(Severity)) or Receiver.severity),
-        messages_per_minute=int(per_minute) if isinstance(per_minute, int) else Receiver.messages_per_minute,
+        messages_per_minute=int(per_minute) if isinstance(per_minute, int | float) else Receiver.messages_per_minute,
         networks=(*general, *_networks(part, "networks", problems)),
         project=part.text("project") or "",
         issue_type=part.text("issue_type") or Receiver.issue_type,

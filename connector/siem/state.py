@@ -34,7 +34,6 @@ STATE_MAPPINGS: dict[str, dict[str, Any]] = {
         "made": DATE,
         "updated": DATE,
         "status": KEYWORD,
-        "tag": KEYWORD,
         "settled": STORED,
         "windows": STORED,
         "events": {"properties": {"index": KEYWORD, "id": KEYWORD, "time": DATE, "shown": STORED}},

@@ -121,6 +121,7 @@ def measure(url: str, rounds: int, limit: int) -> None:
     tables = build_tables(load_settings(None))
     for name, body in enrich_pipelines(tables, "bench-").items():
         requests.put(f"{url}/_ingest/pipeline/{name}", json=body).raise_for_status()
+    requests.put(f"{url}/_ingest/pipeline/bench-tags", json={"processors": []}).raise_for_status()
     one = {"processors": [{"set": {"field": "bench", "value": "x"}}]}
     requests.put(f"{url}/_ingest/pipeline/bench-one", json=one).raise_for_status()
     print(requests.get(url).json()["version"])

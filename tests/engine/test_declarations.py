@@ -149,20 +149,25 @@ def ended(siem: Siem, settings: Settings) -> Any:
     return sorted(declared), rules, sorted(one.id for one in deliveries(siem, settings))
 
 
+def without_kept_evidence(siem: Siem, settings: Settings) -> Settings:
+    """Return the settings where evidence is not kept, which takes many calls and has tests of its own."""
+    siem.call("DELETE", f"/{settings.state('evidence')}")
+    return settings
+
+
 def everything(siem: Siem, settings: Settings) -> None:
     """Declare, decide of each declaration, and stop."""
     declare(siem, settings, ASKED, TUNNEL, now=NOW)
     for id, one in sorted(stored_declarations(siem, settings)):
-        if one["asset"]["value"] != "192.0.2.0":
+        if one["asset"]["value"] == "192.0.2.1":
             decide(siem, settings, id, Decision("assign", "bo", "ana", "look"), NOW)
-        if one["asset"]["value"] == "192.0.2.2":
             decide(siem, settings, id, Decision("comment", "", "ana", "known host"), NOW)
 
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_cut_off_after_any_call_and_done_again_the_end_is_the_same(place: Place, answered: bool) -> None:
-    siem, settings = place.siem, with_receiver(settings_in(place))
-    put_events(place, three(0, 10))
+    siem, settings = place.siem, without_kept_evidence(place.siem, with_receiver(settings_in(place)))
+    put_events(place, three(0, 10)[:2])
     cuts, calls = 0, 1
     while True:
         try:
@@ -173,7 +178,7 @@ def test_cut_off_after_any_call_and_done_again_the_end_is_the_same(place: Place,
     assert cuts > 30
     whole = replace(settings, prefix=f"{settings.prefix}whole-")
     make_state(siem, whole)
-    everything(siem, whole)
+    everything(siem, without_kept_evidence(siem, whole))
     assert ended(siem, settings) == ended(siem, whole)
 
 
@@ -230,6 +235,14 @@ def killing(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
         server.server_close()
 
 
+def claims_run_out(siem: Siem, settings: Settings) -> None:
+    """Let the time be over in which what a killed program was sending is left alone."""
+    begun = "2026-11-03T10:00:00.000Z"
+    for one in deliveries(siem, settings):
+        if one.status == "sending":
+            siem.change(settings.state("outbox"), one.id, lambda current: (current or {}) | {"next": begun})
+
+
 def own_hunt(folder: Path) -> None:
     """Write a hunt that asks of made-up events, in place of a built-in one."""
     written = (Path(__file__).parents[2] / "queries" / "policy" / "public-dns-queries.yml").read_text(encoding="utf-8")
@@ -241,7 +254,7 @@ def own_hunt(folder: Path) -> None:
 
 
 def test_killed_at_ten_moments_and_done_again_each_receiver_has_each_revision(place: Place, tmp_path: Path) -> None:
-    settings = settings_in(place)
+    settings = without_kept_evidence(place.siem, settings_in(place))
     put_events(place, three(0, 10))
     own_hunt(tmp_path)
     words = ["declare", "public-dns-queries", "--threat", "Tunnel", "--phase", "delivery", "--asset", "hunt.client.ip"]
@@ -249,7 +262,7 @@ def test_killed_at_ten_moments_and_done_again_each_receiver_has_each_revision(pl
         (tmp_path / "hunts.yml").write_text(
             f"siem: {{url: '{way}'}}\nprefix: {place.prefix}\nqueries: queries\n"
             f"sources: [{{pattern: '{settings.events}'}}]\n"
-            f"receivers: [{{name: soc, url: '{receiver.url}', secret_env: TEST_SECRET}}]\n"
+            f"receivers: [{{name: soc, url: '{receiver.url}', secret_env: TEST_SECRET, networks: [127.0.0.1]}}]\n"
         )
 
         def hunts(*more: str) -> subprocess.Popen[bytes]:

@@ -20,12 +20,14 @@ from conftest import Place
 from engine.respond_story import install_state, settings_of
 
 from connector.errors import Refused
+from connector.respond.claiming import CLAIM, UNKNOWN
 from connector.respond.declaration import Evidence, Verdict, declaration_id, declared
 from connector.respond.declare import queue_pending, stored_declaration
 from connector.respond.delivering import World, deliver, deliver_for
-from connector.respond.outbox import CLAIM, UNKNOWN, Delivery, deliveries, next_due, send_again
+from connector.respond.outbox import Delivery, deliveries, next_due
 from connector.respond.post import Web
 from connector.respond.receiver import HERE, LoopbackReceiver
+from connector.respond.replaying import send_again
 from connector.respond.rules import HuntName
 from connector.respond.signature import new_secret
 from connector.settings.model import Receiver, Settings

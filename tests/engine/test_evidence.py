@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 from conftest import Place
 from engine.respond_story import load_lines, settings_of, stem_of
+from made_events import CutWire
 from organisation import one_pass
 
 from connector.cli import run
-from connector.errors import Refused
+from connector.errors import Refused, Unreachable
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.listing import list_findings
 from connector.respond.declaration import Verdict
@@ -31,6 +33,7 @@ from connector.settings.model import LinkTemplate, Settings
 
 NOW = datetime(2026, 11, 3, 10, tzinfo=UTC)
 MACRO, CLIENT = 9200010, "10.10.10.17"
+CLIENTS = (b'"10.10.10.17"', b'"10.10.10.12"')
 START = datetime(2026, 11, 20, 8, tzinfo=UTC)
 LINKS = (
     LinkTemplate("arkime", "flow", "https://arkime.example/sessions?expression=communityId%20%3D%3D%20{community_id}"),
@@ -41,7 +44,7 @@ Hunts = Callable[..., int]
 
 @dataclass(frozen=True)
 class Day:
-    """The events of a few clients of the office day in one engine."""
+    """The events of two clients of the office day in one engine."""
 
     place: Place
     settings: Settings
@@ -70,9 +73,9 @@ class Day:
 
 
 def some_lines(shared: Path, folder: Path, version: int) -> Path:
-    """Return a file with the events of ten clients as a version of Suricata saw them."""
+    """Return a file with the events of two clients as a version of Suricata saw them."""
     with gzip.open(shared / "story" / f"eve-suricata{version}.json.gz") as file:
-        lines = [line for line in file if b"10.10.10.1" in line]
+        lines = [line for line in file if any(client in line for client in CLIENTS)]
     (folder / f"events{version}.json").write_bytes(b"".join(lines))
     return folder / f"events{version}.json"
 
@@ -340,6 +343,26 @@ def test_what_is_declared_is_kept_once_and_a_stopped_program_is_made_up_for(day:
     assert stored(day, "declarations", id).source["evidence_due"]
 
 
+def test_cut_off_at_any_call_it_is_kept_or_still_due(day: Day) -> None:
+    siem, settings = day.place.siem, day.settings
+    id = declared_one(day, "cut off")
+    whole = kept_evidence(siem, settings, id)
+    due = {"doc": {"evidence_due": True}}
+    for calls in range(2, 60, 7):
+        siem.call("POST", f"/{settings.state('declarations')}/_update/{id}", due, refresh=True)
+        siem.call("DELETE", f"/{settings.state('evidence')}/_doc/{id}", refresh=True)
+        cut = CutWire(siem._wire, calls, answered=calls % 2 == 0)
+        with suppress(Unreachable):
+            keep(siem.through(lambda _, cut=cut: cut), settings, id, NOW)
+        assert stored(day, "evidence", id) or stored(day, "declarations", id).source["evidence_due"]
+        assert keep_due(siem, settings, NOW) == 0
+        assert kept_evidence(siem, settings, id).flows == whole.flows
+        assert not stored(day, "declarations", id).source["evidence_due"]
+        if cut.left > 0:
+            break  # it was not cut off any more
+    assert cut.left > 0
+
+
 def test_evidence_outlives_its_events_and_what_comes_later_is_added(day: Day, hunts: Hunts, capsys: Any) -> None:
     siem, settings = day.place.siem, day.settings
     id = declared_one(day, "outlives")
@@ -415,7 +438,13 @@ def in_ecs(event: dict[str, Any]) -> dict[str, Any]:
         }
         eve["http"] = http
     if event["event_type"] == "flow":
-        moved["event"] = {"start": event["flow"]["start"], "end": event["flow"]["end"]}
+        flow = eve["flow"] = dict(eve["flow"])
+        moved["event"] = {"start": flow.pop("start"), "end": flow.pop("end")}
+        for side, name in (("source", "toserver"), ("destination", "toclient")):
+            ends[side] |= {"packets": flow.pop(f"pkts_{name}"), "bytes": flow.pop(f"bytes_{name}")}
+    if event["event_type"] == "fileinfo":
+        file = eve["fileinfo"] = dict(eve["fileinfo"])
+        moved["file"] = {"path": file.pop("filename"), "size": file.pop("size")}
     eve["flow_id"] = str(eve["flow_id"])
     return {"@timestamp": event["timestamp"], **ends, "network": network, **moved, "suricata": {"eve": eve}}
 

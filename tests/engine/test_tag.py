@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import Place
 from engine.respond_story import load_lines, put_template, settings_of, some_of_the_story
-from engine.tag_day import Day, Key, expected, made_hunt, matched, seen
+from engine.tag_day import Day, Events, Key, expected, made_hunt, matched, seen
 
 from connector.errors import NotThere, Refused
 from connector.hunts.catalogue import load_catalogue
@@ -330,6 +330,16 @@ def killed(process: subprocess.Popen[bytes], after: float) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
+def rules_of_one_more(day: Day, key: Key, events: Events) -> list[str]:
+    """Return the rules that an event like that one has when it has just come; it is removed again."""
+    raw = {name: value for name, value in events[key].items() if name != "hunt"}
+    path = f"/{key[0]}/_doc/one-more"
+    day.siem.call("PUT", path, raw, refresh=True)
+    found: list[str] = day.siem.call("GET", path)["_source"]["hunt"].get("tag_rules", [])
+    day.siem.call("DELETE", path, refresh=True)
+    return found
+
+
 def test_killed_at_random_moments_and_run_again_the_end_is_the_same(day: Day, tmp_path: Path) -> None:
     day = day.only("dns")
     before, moments, cut_short = day.events(), random.Random(11), 0
@@ -345,9 +355,11 @@ def test_killed_at_random_moments_and_run_again_the_end_is_the_same(day: Day, tm
         assert (result["matching"], result["left"]) == (len(on), 0)
         (rule,) = stored_rules(day.siem, day.settings, "0b7c1f9e-2f0b-4c39-9d0c-6f1f1d0d1a01")
         assert seen(day.events()) == expected(before, [(rule, on)])
+        assert rules_of_one_more(day, min(on), before) == [rule.id]
         cut_short += killed(command(day, tmp_path, "untag", "all-dns", *throttled), moments.uniform(0.8, 2.8))
         finished(command(day, tmp_path, "untag", "all-dns", "--json"))
         assert day.events() == before
+        assert rules_of_one_more(day, min(on), before) == []
     assert cut_short >= (4 if day.siem.product.name == "OpenSearch" else 1)
     tasks = day.siem.call("GET", "/_tasks", actions="*update/byquery", detailed=True, group_by="none")["tasks"]
     assert not [task for task in tasks if day.place.prefix in task["description"]]

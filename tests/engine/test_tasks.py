@@ -244,7 +244,9 @@ def test_an_engine_that_dies_in_the_middle(node_folder: Path) -> None:
         siem.call("DELETE", "/_template/d-events")
         fill(place)
         Work(siem, "d-state", "mark").start(["d-logs-0", "d-logs-1"], BODY, 500, 2, "_none")
-        time.sleep(1)
+        while 1 not in marks(place):
+            time.sleep(0.2)
+            siem.call("POST", "/d-logs-*/_refresh")
     with running_node(data=node_folder, heap="512m") as node, connected(node.url) as siem:
         place = Place(siem, "d-", node.url)
         siem.call("GET", "/_cluster/health", wait_for_status="yellow")

@@ -229,6 +229,10 @@ def test_decisions_are_entries_of_the_history_and_change_nothing_when_said_again
     settled = taken | {"pending": False}
     noted = decided(settled, Decision("comment", "", "bo", "looked"), NOW)
     assert (noted["revision"], noted["pending"], noted["history"][-1]["comment"]) == (2, False, "looked")
+    assert decided(noted, Decision("comment", "", "bo", "looked"), NOW + timedelta(days=1)) == noted
+    assert decided(noted, Decision("assign", "bo", "ana", "please"), NOW + timedelta(days=1)) == noted
+    later = declared(noted, VERDICT, more(), NOW + timedelta(days=1))
+    assert len(decided(later, Decision("comment", "", "bo", "looked"), NOW)["history"]) == len(later["history"]) + 1
     fixed = decided(noted, Decision("status", "fixed", "bo"), NOW)
     assert (fixed["status"], fixed["assigned"], fixed["history"][-1]["from"]) == ("fixed", "bo", "assigned")
     anew = decided(fixed, Decision("status", "new", "bo"), NOW)

@@ -34,6 +34,8 @@ def declaration(threat: str = "DNS tunnel", asset: str = "10.0.0.7", **more: Any
         "status": "new",
         "asset": {"field": "hunt.client.ip", "value": asset, "department": ["Sales"]},
         "explanation": threat,
+        "offender": {"field": ["hunt.server.ip"], "value": [threat, "192.0.2.1"]},
+        "reputation": [{"value": threat, "verdict": "malicious", "words": threat}],
         "by": "ana",
         "made": "2026-11-03T10:00:00.000Z",
         "updated": "2026-11-03T10:00:00.000Z",
@@ -180,6 +182,7 @@ def test_a_body_has_what_the_product_requires(kind, about):
 @pytest.mark.parametrize("kind", WEB)
 @pytest.mark.parametrize("about", MESSAGES)
 def test_what_attackers_write_stays_text(kind, about):
+    CHECKS[kind](sent(kind, MESSAGES[about]("\U0001f600" * 3000))[1])
     _, body = sent(kind, MESSAGES[about](EVIL * 30))
     CHECKS[kind](body)
     if kind not in ("generic", "shuffle"):  # programs get values as they are
@@ -252,7 +255,7 @@ def test_a_key_in_a_broken_body_is_not_in_the_words(tmp_path: Path):
     outcome = attempt("msg_1", declaration(), receiver("pagerduty", template=own), World(Kept(), lambda: NOW))
     assert isinstance(outcome, NoAnswer)
     assert "is no JSON" in outcome.why
-    assert not any(KEY[at : at + 8] in outcome.why for at in range(len(KEY)))
+    assert not any(KEY[at : at + 8] in outcome.why for at in range(len(KEY) - 7))
 
 
 def test_every_secret_is_taken_out_of_words():

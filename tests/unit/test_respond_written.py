@@ -40,6 +40,12 @@ def test_every_leaf():
     assert round_trip(EVERY_LEAF) == EVERY_LEAF
 
 
+def test_patterns_of_several_kinds_keep_theirs():
+    kinds = [Pattern("prefix", "curl"), Pattern("contains", "requests"), Pattern("prefix", "wget")]
+    found = round_trip(c.All((c.Matches("http.http_user_agent", tuple(kinds)),)))
+    assert [one.patterns for part in found.parts for one in part.parts] == [(kinds[0], kinds[2]), (kinds[1],)]
+
+
 def test_every_hunt():
     hunts = load_catalogue(Settings()).hunts
     assert len(hunts) >= 12

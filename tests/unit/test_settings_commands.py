@@ -125,7 +125,7 @@ def test_settings_are_read_once(monkeypatch):
 def test_without_an_engine_the_error_says_how_to_get_one(monkeypatch, folder):
     monkeypatch.setenv("XDG_DATA_HOME", str(folder))
     with pytest.raises(Refused, match="no embedded engine is running: run `hunts engine start` or `hunts demo`"):
-        context.Context().siem()
+        context.Context().connect(context.Context().settings)
 
 
 def test_an_engine_that_is_not_there_is_unreachable(capsys, monkeypatch):

@@ -26,6 +26,8 @@ from connector.siem.client import Siem
 
 Json = dict[str, Any]
 PAGE = 500  # events of one answer; each can be large
+# what is large and nobody reads: the packets are in the capture, and printable copies stand beside the others
+BASE64 = ("payload", "packet", "http.http_request_body", "http.http_response_body")
 COMMONEST = 20  # values of a field that are counted
 # the fields that evidence is searched and counted by
 ASKED = (
@@ -195,8 +197,9 @@ def _fields(siem: Siem, source: Source) -> Fields:
 
 
 def _shown(source: Source) -> Json:
-    """Return what a search is given with each event: its time, and all of it."""
-    return {"docvalue_fields": [{"field": source.time_field, "format": "strict_date_optional_time"}], "_source": True}
+    """Return what a search is given with each event: its time, and all of it but packets and bodies in base64."""
+    time = {"field": source.time_field, "format": "strict_date_optional_time"}
+    return {"docvalue_fields": [time], "_source": {"excludes": [stored_name(name, source.dialect) for name in BASE64]}}
 
 
 def _by_time(source: Source, order: str) -> Json:

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 INDEX = "evidence"
 DUE = "evidence_due"
 MOST_DUE = 1000
-PATIENCE = timedelta(seconds=20)  # of one call; what is due then is kept by the next one
+PATIENCE = timedelta(seconds=10)  # of one call; what is due then is kept by the next one
 
 
 def evidence_of(siem: Siem, settings: Settings, subject: Subject, now: datetime) -> Evidence:

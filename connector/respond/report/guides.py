@@ -38,13 +38,18 @@ def guides_of(siem: Siem, settings: Settings, steps: Iterable[Step]) -> tuple[tu
     ):
         chosen.setdefault(step.hunt, step)
     limits = [f"the guide of {step.title} was not asked" for step in list(chosen.values())[MOST_GUIDES:]]
-    guides = []
+    guides: list[Guide] = []
+    if not chosen:
+        return (), ()
+    try:
+        catalogue = load_catalogue(settings)
+    except ContentError as error:
+        return (), (f"no guide could be asked: {error}",)
     for step in list(chosen.values())[:MOST_GUIDES]:
         try:
             finding = find_finding(siem, settings, step.id)
-            hunt = hunt_of(finding, load_catalogue(settings))
-            asked = guide(siem, settings, hunt, finding, limit=ROWS)
-        except (Refused, Rejected, ContentError) as error:
+            asked = guide(siem, settings, hunt_of(finding, catalogue), finding, limit=ROWS)
+        except (Refused, Rejected) as error:
             limits.append(f"the guide of {step.title} could not be asked: {error}")
             continue
         guides.append(Guide(finding.id, finding.title, _about(finding), tuple(map(_answer, asked.steps))))

@@ -50,6 +50,7 @@ LABELS = {
     "app_proto": "protocol",
 }
 NUMBERS = ("bytes", "events", "flow", "status", "attempts", "seconds before", "bytes up / down")
+WORDS = ("type", "tool", "method", "version", "protocol", "message")
 TIMES = ("time", "first", "last", "from", "until", "start")
 TEMPLATE, STYLE = "report.html.j2", "report.css"
 
@@ -63,7 +64,10 @@ def page(report: Report) -> str:
         evidence_tables=evidence_tables(report.evidence),
         event_tables=event_tables(report.evidence),
         names=names_table(report.evidence),
-        classes={"": "mark", "event": "place"} | dict.fromkeys(TIMES, "time") | dict.fromkeys(NUMBERS, "number"),
+        classes={"": "mark", "event": "place"}
+        | dict.fromkeys(TIMES, "time")
+        | dict.fromkeys(NUMBERS, "number")
+        | dict.fromkeys(WORDS, "word"),
     )
 
 

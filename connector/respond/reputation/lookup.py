@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -34,6 +34,7 @@ State = Literal["answered", "private", "later", "off"]
 INDEX = "reputation"
 OWN_LISTS = ("own-domains", "internal-zones")
 DIGITS = 32
+FORGOTTEN = timedelta(days=30)  # after the time of an answer is over
 
 
 class Asks(Protocol):
@@ -189,6 +190,13 @@ def _keep(siem: Siem, settings: Settings, value: Value, answer: Answer, now: dat
     }
     siem.change(settings.state(INDEX), _id(value), lambda current: document)
     return str(document["asked"])
+
+
+def forget_old(siem: Siem, settings: Settings, now: datetime) -> int:
+    """Return how many answers were deleted whose time has been over for long: they are of no use any more."""
+    old = {"query": {"range": {"expires": {"lt": instant(now - FORGOTTEN)}}}}
+    path = f"/{settings.state(INDEX)}/_delete_by_query"
+    return int(siem.call("POST", path, old, conflicts="proceed")["deleted"])
 
 
 def _on_lists(folder: Path | None, values: Sequence[Value]) -> warning_lists.Listed:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -130,10 +130,14 @@ def _matching(warning: WarningList, values: Sequence[Value]) -> Iterable[Value]:
     return compare[warning.type](warning.entries, values)
 
 
-def _same(entries: Sequence[str], values: Sequence[Value]) -> Iterator[Value]:
-    """Yield the values that are an entry, in any case."""
-    wanted = {value.text: value for value in values}
-    return (wanted[text] for text in {entry.strip().lower().rstrip(".") for entry in entries} & wanted.keys())
+def _same(entries: Sequence[str], values: Sequence[Value]) -> Iterable[Value]:
+    """Return the values that are an entry, in any case."""
+    return _named(entries, {value.text: [value] for value in values})
+
+
+def _named(entries: Sequence[str], wanted: Mapping[str, Sequence[Value]]) -> Iterable[Value]:
+    """Return the values that are wanted under an entry; lists are long, so that no set of their entries is made."""
+    return {value: None for entry in entries for value in wanted.get(entry.strip().lower().strip("."), ())}
 
 
 def _containing(entries: Sequence[str], values: Sequence[Value]) -> Iterator[Value]:
@@ -142,13 +146,14 @@ def _containing(entries: Sequence[str], values: Sequence[Value]) -> Iterator[Val
     return (value for value in values if any(part in value.text for part in parts))
 
 
-def _below(entries: Sequence[str], values: Sequence[Value]) -> Iterator[Value]:
-    """Yield the values that are an entry, or a name below one."""
-    names = {entry.strip().lower().strip(".") for entry in entries}
+def _below(entries: Sequence[str], values: Sequence[Value]) -> Iterable[Value]:
+    """Return the values that are an entry, or a name below one."""
+    wanted: dict[str, list[Value]] = {}
     for value in values:
         labels = value.text.split(".")
-        if value.text in names or any(".".join(labels[i:]) in names for i in range(len(labels))):
-            yield value
+        for start in range(len(labels)):
+            wanted.setdefault(".".join(labels[start:]), []).append(value)
+    return _named(entries, wanted)
 
 
 def _within(entries: Sequence[str], values: Sequence[Value]) -> Iterator[Value]:
