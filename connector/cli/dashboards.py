@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -79,14 +80,16 @@ def build_dashboards(ctx: context.Context, /, *, out: Path, own: Path | None, su
     help="The file to write. Default: stdout.",
 )
 @_content
+@json_option
 @context.use
-def export_dashboards(ctx: context.Context, /, *, out: Path, own: Path | None, subfield: str) -> None:
-    """Write all saved objects as one NDJSON file, which both products import by hand.
+def export_dashboards(ctx: context.Context, /, *, out: Path, own: Path | None, subfield: str, as_json: bool) -> None:
+    """Write all saved objects as one NDJSON file, which both products import by hand; with --json as one list.
 
     In OpenSearch Dashboards: Dashboards Management > Saved objects > Import; in Kibana: Stack Management > Saved
     Objects > Import.
     """
-    text = _build(ctx, own, subfield).ndjson
+    made = _build(ctx, own, subfield)
+    text = json.dumps(made.objects, ensure_ascii=False, indent=2) + "\n" if as_json else made.ndjson
     if out == STDOUT:
         sys.stdout.write(text)
     else:

@@ -306,6 +306,8 @@ def test_commands_write_what_is_imported(tmp_path: Path, capsys: pytest.CaptureF
     assert run(["dashboards", "export"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line) for line in lines] == list(build(EXAMPLE).objects)
+    assert run(["dashboards", "export", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == list(build(EXAMPLE).objects)
     assert run(["dashboards", "build", "--out", str(tmp_path / "out"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["objects"] == len(lines)
