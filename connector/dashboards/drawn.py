@@ -22,7 +22,7 @@ PAD, LEGEND, FOOT = 8, 22, 24
 LEAST, HEAT_FOOT = 17, 130  # pixels of a row, and of the names below a field of tiles
 TICK_STEPS = (60, 300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000)
 MOST_SERIES = 8
-LETTER = 6.6  # pixels of one at the size of labels
+LETTER = 7.0  # pixels of one at the size of labels
 SHADES = 5
 
 
