@@ -11,10 +11,20 @@ from hypothesis import strategies as st
 
 from connector.errors import ContentError
 from connector.settings.addresses import address_of, lies_within, network_of
+from connector.settings.links import BUILT_IN, VIRUSTOTAL
 from connector.settings.load import EXAMPLE, load_settings, settings_file
-from connector.settings.model import ApprovedResolver, Network, PolicyException, Settings, SiemSettings, Source
+from connector.settings.model import (
+    ApprovedResolver,
+    LinkTemplate,
+    Network,
+    PolicyException,
+    Settings,
+    SiemSettings,
+    Source,
+)
 
 SHARED = Path(__file__).parents[3] / "shared"
+VIRUSTOTAL_LINKS = tuple(LinkTemplate("virustotal", of, VIRUSTOTAL + rest) for of, rest in BUILT_IN["virustotal"])
 
 
 @pytest.fixture
@@ -68,12 +78,12 @@ def test_the_example_is_the_organisation_of_the_story(name):
 
 def test_a_file_of_ones_own_leaves_the_example_out(read):
     settings = read("prefix: mine-\n")
-    assert settings == Settings(prefix="mine-", file="hunts.yml")
+    assert settings == Settings(prefix="mine-", links=VIRUSTOTAL_LINKS, file="hunts.yml")
     assert settings.embedded
 
 
 def test_an_empty_file_is_all_defaults(read):
-    assert read("# nothing yet\n") == Settings(file="hunts.yml")
+    assert read("# nothing yet\n") == Settings(links=VIRUSTOTAL_LINKS, file="hunts.yml")
 
 
 def test_the_given_file_comes_before_the_environment_and_that_before_the_one_here(tmp_path, monkeypatch):
