@@ -37,6 +37,7 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("backfill", "install:backfill", "Enrich events that were stored before the installation."),
     Command("check", "catalogue:check_hunts", "Check hunts: structure, style, and every case."),
+    Command("dashboards", "dashboards:dashboards", "Make dashboards for OpenSearch Dashboards and Kibana."),
     Command("declaration", "declarations:show_declaration", "Show one declaration, or decide about it."),
     Command("declarations", "declarations:list_declarations", "List the declarations, or those asked for."),
     Command("declare", "declare:declare_events", "Declare what a hunt matched: threat, phase, asset, evidence."),

@@ -17,6 +17,7 @@ from typing import Any
 from connector.documents import Document, in_order, read_document, schema_problems
 from connector.errors import ContentError, Problem
 from connector.settings.access import siem_of
+from connector.settings.dashboards import dashboards_of
 from connector.settings.files import Surroundings, without_secrets
 from connector.settings.links import links_of
 from connector.settings.model import Dialect, EvidenceSettings, Settings, SiemSettings, Source
@@ -103,8 +104,9 @@ def _settings(root: Part | None, around: Surroundings, problems: list[Problem]) 
     resolvers = _beside(hunts, "resolvers", around, problems)
     prefix = hunts.text("prefix") or Settings.prefix
     here = hunts.at("siem").value is None
+    siem = SiemSettings() if here else siem_of(hunts.at("siem"), around, problems)
     return Settings(
-        siem=SiemSettings() if here else siem_of(hunts.at("siem"), around, problems),
+        siem=siem,
         embedded=here,
         sources=_sources(hunts, prefix, problems) or Settings.sources,
         prefix=prefix,
@@ -117,6 +119,7 @@ def _settings(root: Part | None, around: Surroundings, problems: list[Problem]) 
         links=links_of(hunts.at("links"), problems),
         evidence=_evidence(hunts.at("evidence"), around, problems),
         reputation=reputation_of(hunts.at("reputation"), around, problems),
+        dashboards=dashboards_of(hunts.at("dashboards"), siem, around, problems),
         service=service_of(hunts.at("service"), problems),
         file=root.document.file if root else None,
     )

@@ -147,6 +147,19 @@ class ReputationSettings:
 
 
 @dataclass(frozen=True)
+class DashboardsSettings:
+    """Where OpenSearch Dashboards or Kibana is, how to log in, and the space or tenant that dashboards go to."""
+
+    url: str = ""
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    space: str = ""
+    tenant: str = ""
+
+
+@dataclass(frozen=True)
 class ServiceSettings:
     """How `hunts serve` works.
 
@@ -190,6 +203,7 @@ class Settings:
     links: tuple[LinkTemplate, ...] = ()
     evidence: EvidenceSettings = EvidenceSettings()
     reputation: ReputationSettings = ReputationSettings()
+    dashboards: DashboardsSettings = DashboardsSettings()
     service: ServiceSettings = ServiceSettings()
     file: str | None = None
 

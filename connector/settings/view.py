@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from connector.errors import Problem
 from connector.settings.durations import span
-from connector.settings.model import Receiver, ReputationSettings, ServiceSettings, Settings
+from connector.settings.model import DashboardsSettings, Receiver, ReputationSettings, ServiceSettings, Settings
 from connector.settings.networks import ROLES
 from connector.settings.service import OFF
 
@@ -70,8 +70,15 @@ def shown(settings: Settings) -> dict[str, Any]:
         "links": settings.links,
         "evidence": settings.evidence,
         "reputation": _reputation(settings.reputation),
+        "dashboards": _dashboards(settings.dashboards),
         "service": _service(settings.service),
     }
+
+
+def _dashboards(dashboards: DashboardsSettings) -> dict[str, Any]:
+    """Return where the dashboards are, each secret only as set or not."""
+    found = {field.name: getattr(dashboards, field.name) for field in fields(dashboards)}
+    return found | {"password": _whether(dashboards.password), "api_key": _whether(dashboards.api_key)}
 
 
 def _service(service: ServiceSettings) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_the_schemas_are_schemas(name):
 def uncommented(text: str) -> str:
     """Return the file with its examples switched on: the comments that hold a key, an item, or more of one."""
     names = "siem|sources|prefix|networks|resolvers|receiver_networks|"
-    names += "receivers|queries|links|evidence|reputation|service"
+    names += "receivers|queries|links|evidence|reputation|dashboards|service"
     return re.sub(rf"^# (?=({names}):| )", "", text, flags=re.MULTILINE)
 
 

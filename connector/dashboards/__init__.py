@@ -1,0 +1,1 @@
+"""Dashboards for OpenSearch Dashboards and Kibana: their source, the saved objects made of it, and a preview."""
