@@ -175,7 +175,7 @@ def test_cut_off_after_any_call_and_done_again_the_end_is_the_same(place: Place,
             break
         except Unreachable:
             cuts, calls = cuts + 1, calls + 1
-    assert cuts > 30
+    assert cuts > 20
     whole = replace(settings, prefix=f"{settings.prefix}whole-")
     make_state(siem, whole)
     everything(siem, without_kept_evidence(siem, whole))
