@@ -345,6 +345,13 @@ def told(value: object) -> str:
     return f"{value:,.3f}" if isinstance(value, float) else str(value)
 
 
+def swept(siem: Siem, url: str) -> None:
+    """Remove all that a bench makes."""
+    clean(siem, PREFIX)
+    clean(siem, EVENTS)
+    requests.delete(f"{url}/_template/bench")
+
+
 def asked(url: str, args: argparse.Namespace) -> Json:
     """Return the figures of one engine."""
     trials: dict[str, Callable[[Place, argparse.Namespace], Json]] = {
@@ -357,12 +364,11 @@ def asked(url: str, args: argparse.Namespace) -> Json:
     with Siem.connect(SiemSettings(urls=(url,))) as siem:
         place = Place(siem, PREFIX, url)
         for name in args.only:
+            swept(siem, url)  # of what a bench that was killed has left
             try:
                 results[name] = trials[name](place, args)
             finally:
-                clean(siem, PREFIX)
-                clean(siem, EVENTS)
-                requests.delete(f"{url}/_template/bench")
+                swept(siem, url)
         product = siem.product
     return {"engine": f"{product.name} {'.'.join(map(str, product.version))}", "trials": results}
 
