@@ -51,13 +51,13 @@ def window_opening(question: Question) -> Json:
 
 def of_time(place: Place, asked: Asked, time: Time, answers: Sequence[Answer] = ()) -> Counting:
     """Return what counts among the events of a time; `answers` are to its questions, with what `opening` asks for."""
+    if not isinstance(asked.hunt.needs, FirstSeen) and not every_event(asked.hunt.needs):
+        return Counting(bursts.burst(place.siem, asked, *time))
     filtered = [(question, question.during(*time)) for question in asked.questions]
     answers = answers or counted(place.siem, filtered, opening)
     if isinstance(asked.hunt.needs, FirstSeen):
         return _novel(Memory(place.siem, place.seen), asked, asked.hunt.needs, filtered, answers)
-    if every_event(asked.hunt.needs):
-        return Counting(_every(place.siem, filtered, answers))
-    return Counting(bursts.burst(place.siem, asked, *time))
+    return Counting(_every(place.siem, filtered, answers))
 
 
 def of_window(place: Place, asked: Asked, narrow: Asked, window: Window, answers: Sequence[Answer]) -> Counting:

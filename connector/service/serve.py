@@ -198,7 +198,7 @@ class _Shift:
     tidied: datetime = EPOCH
     kept: datetime = EPOCH
     noted: set[str] = field(default_factory=set)
-    hosts_trouble: str = ""
+    troubles: dict[str, str] = field(default_factory=dict)  # of work beside the passes, as last said
 
     @property
     def settings(self) -> Settings:
@@ -227,8 +227,8 @@ class _Shift:
             others = frozenset(hunt.id for hunt in live.hunts if hunt.id not in slow)
             done.append(self._pass(replace(live, leave=others, further=False)))
         self._keep_tags()
-        self._keep_evidence()
-        self._build_hosts()
+        self._beside("evidence", self._keep_evidence)
+        self._beside("hosts", self._build_hosts)
         left = max(each.left_ms for each in done)
         self.service.metrics.missing(left / 1000, sum(each.left_hunts for each in done))
         more = self._audit() or left > 0
@@ -270,33 +270,38 @@ class _Shift:
             did = f"{one.rule} ({one.why}): {one.tagged} events tagged, {one.untagged} untagged"
             say(service.logger, level, "tags", did, error=one.error, hunt=one.hunt)
 
-    def _keep_evidence(self) -> None:
-        """Keep evidence of declarations that was not kept when they were made, some each minute."""
-        now = self.service.clock()
-        if now - self.kept < EVIDENCE_EVERY:
-            return
-        self.kept = now
-        if left := keep_due(self.siem, self.settings, now, EVIDENCE_TIME):
-            words = f"the evidence of {left} declarations is still to be kept: it is gone on with in a minute"
-            say(self.service.logger, "info", "evidence", words)
-
-    def _build_hosts(self) -> None:
-        """Bring host profiles up to date, some windows at most; what goes wrong is said once, and tried again."""
-        service = self.service
-        now = service.clock()
-        order = HostOrder(self.settings.service.lag, begin=now - HOSTS_BACK, most=HOST_WINDOWS)
+    def _beside(self, name: str, work: Callable[[], str]) -> None:
+        """Do work that no pass waits for and say what it did; what goes wrong is said once, and tried again."""
         try:
-            built = build_hosts(self.siem, self.settings, order, now, lambda _: service.health.beat())
+            did = work()
         except FATAL:
             raise
         except HuntsError as error:
-            if str(error) != self.hosts_trouble:
-                say(service.logger, "error", "hosts", "profiles could not be built: it is tried again", error=error)
-            self.hosts_trouble = str(error)
+            if self.troubles.get(name) != str(error):
+                say(self.service.logger, "error", name, f"{name}: it is tried again", error=error)
+            self.troubles[name] = str(error)
             return
-        self.hosts_trouble = ""
-        if built.windows:
-            say(service.logger, "info", "hosts", f"{built.hosts} host profiles updated, {built.new} of them new")
+        self.troubles.pop(name, None)
+        if did:
+            say(self.service.logger, "info", name, did)
+
+    def _keep_evidence(self) -> str:
+        """Keep evidence that was not kept when a declaration was made, some each minute; return what is left."""
+        now = self.service.clock()
+        if now - self.kept < EVIDENCE_EVERY:
+            return ""
+        self.kept = now
+        left = keep_due(self.siem, self.settings, now, EVIDENCE_TIME)
+        return (
+            f"the evidence of {left} declarations is still to be kept: it is gone on with in a minute" if left else ""
+        )
+
+    def _build_hosts(self) -> str:
+        """Bring host profiles up to date, some windows at most; return what was done."""
+        now, beat = self.service.clock(), self.service.health.beat
+        order = HostOrder(self.settings.service.lag, begin=now - HOSTS_BACK, most=HOST_WINDOWS)
+        built = build_hosts(self.siem, self.settings, order, now, lambda _: beat())
+        return f"{built.hosts} host profiles updated, {built.new} of them new" if built.windows else ""
 
     def _tell(self, done: Pass) -> None:
         """Say what a pass did."""

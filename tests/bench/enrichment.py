@@ -85,11 +85,8 @@ def send(url: str, work: queue.Queue[bytes], refused: list[int]) -> None:
         refused.append(sum(1 for item in answer.get("items", []) if item))
 
 
-def run(url: str, way: str, made: list[bytes], events: int) -> float:
-    """Return events per second of one way, into fresh indices."""
-    requests.delete(f"{url}/bench-*")
-    properties = event_properties() if way == "enriched" else {}
-    requests.put(f"{url}/_template/bench", json=template(WAYS[way], properties)).raise_for_status()
+def send_all(url: str, made: list[bytes]) -> tuple[float, int]:
+    """Send bodies from two threads; return the seconds it took, and how many events were refused."""
     work: queue.Queue[bytes] = queue.Queue()
     for body in made:
         work.put(body)
@@ -100,11 +97,19 @@ def run(url: str, way: str, made: list[bytes], events: int) -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    took = time.perf_counter() - start
+    return time.perf_counter() - start, sum(refused)
+
+
+def run(url: str, way: str, made: list[bytes], events: int) -> float:
+    """Return events per second of one way, into fresh indices."""
+    requests.delete(f"{url}/bench-*")
+    properties = event_properties() if way == "enriched" else {}
+    requests.put(f"{url}/_template/bench", json=template(WAYS[way], properties)).raise_for_status()
+    took, refused = send_all(url, made)
     requests.post(f"{url}/bench-*/_refresh")
     stored = requests.get(f"{url}/bench-*/_count").json()["count"]
     size = requests.get(f"{url}/bench-*/_stats/store").json()["_all"]["primaries"]["store"]["size_in_bytes"]
-    told = f"stored {stored} of {events}, refused {sum(refused)}, {size / 1e6:.0f} MB"
+    told = f"stored {stored} of {events}, refused {refused}, {size / 1e6:.0f} MB"
     print(f"{way:10} {events / took:8.0f} events/s  {told}", flush=True)
     return events / took
 

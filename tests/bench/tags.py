@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import queue
 import random
 import signal
 import statistics
@@ -42,7 +41,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from enrichment import bodies, send, template
+from enrichment import bodies, send_all, template
 from rich.console import Console
 from rich.table import Table
 
@@ -99,17 +98,7 @@ def indexed(url: str, pipeline: str | None, made: Bodies) -> float:
     drop_events(url)
     body = template(pipeline, event_properties() if pipeline else {})
     requests.put(f"{url}/_template/bench", json=body).raise_for_status()
-    work: queue.Queue[bytes] = queue.Queue()
-    for one in made[0]:
-        work.put(one)
-    refused: list[int] = []
-    threads = [threading.Thread(target=send, args=(url, work, refused)) for _ in range(2)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took = time.perf_counter() - start
+    took, _ = send_all(url, made[0])
     requests.post(f"{url}/{EVENTS}*/_refresh").raise_for_status()
     return made[1] / took
 

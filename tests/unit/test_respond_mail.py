@@ -4,7 +4,6 @@ import email
 import email.policy
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certified import certified_in
 
 from connector.respond.decision import Answer, NoAnswer, next_step
 from connector.respond.delivering import World, attempt
@@ -106,17 +106,7 @@ class Server:
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str]:
     """Return what a server needs for TLS, and the file of the authority that vouches for it."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "cert.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    made += ["-keyout", key, "-out", certificate, "-subj", "/CN=r", "-addext", "subjectAltName=IP:127.0.0.1"]
-    try:
-        subprocess.run(made, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("there is no openssl here to make a certificate with")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context, str(certificate)
+    return certified_in(tmp_path_factory.mktemp("tls"))
 
 
 def receiver(port: int, scheme: str = "smtp", ca_file: str | None = None, **account: Any) -> Receiver:

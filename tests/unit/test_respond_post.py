@@ -1,12 +1,10 @@
 """The POST itself, against servers on loopback that behave badly, and the receiver of our own."""
 
 import socket
-import ssl
-import subprocess
 import threading
 from contextlib import contextmanager
 
-import pytest
+from certified import certified_in
 
 from connector.respond.decision import Answer, NoAnswer
 from connector.respond.post import Web, shown_address
@@ -144,15 +142,7 @@ def test_a_redirect_is_followed_only_where_it_stays_the_same_post_to_the_same_ho
 
 
 def test_a_certificate_nobody_vouches_for_is_refused_and_a_known_one_taken(tmp_path):
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    made += ["-keyout", key, "-out", certificate, "-subj", "/CN=r", "-addext", "subjectAltName=IP:127.0.0.1"]
-    try:
-        subprocess.run(made, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("there is no openssl here to make a certificate with")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context, certificate = certified_in(tmp_path)
 
     def secured(connection):
         return context.wrap_socket(connection, server_side=True)

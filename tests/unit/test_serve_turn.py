@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from connector.errors import Rejected
 from connector.hosts.build import Built
 from connector.hunts.audit import Audit, Grown
 from connector.hunts.catalogue import load_catalogue
@@ -48,12 +49,19 @@ def passed(left: int = 0, failed: Sequence[str] = (), took_ms: int = 1, hunts: S
     return Pass(NOW, NOW, NOW, left_ms=left, left_hunts=bool(left), hunts=tuple(done))
 
 
-def turn(monkeypatch: pytest.MonkeyPatch, passes: Passes, *, slow: str = "", late: int = 0, seconds: float = 60) -> set:
+def kept(*_: object) -> int:
+    """In place of keeping evidence: there is none to keep."""
+    return 0
+
+
+def turn(
+    monkeypatch: pytest.MonkeyPatch, passes: Passes, *, slow: str = "", late: int = 0, seconds: float = 60, keep=kept
+) -> set:
     """Make a turn of so many seconds, with passes that are made up; return which hunts are slow afterwards."""
     grown = (Grown(0, 600_000, 0, late),) if late else ()
     monkeypatch.setattr(serve, "run_pass", passes)
     monkeypatch.setattr(serve, "due_outcomes", lambda *_: ())
-    monkeypatch.setattr(serve, "keep_due", lambda *_: 0)
+    monkeypatch.setattr(serve, "keep_due", keep)
     monkeypatch.setattr(serve, "build_hosts", lambda *_: Built())
     monkeypatch.setattr(serve, "due_tags", lambda *_, **__: ())
     monkeypatch.setattr(serve.Suppressing, "applied", lambda _, *given: given[2])
@@ -114,3 +122,12 @@ def test_a_hunt_that_has_become_slow_is_asked_once_in_the_turn(monkeypatch: pyte
     passes = Passes(passed(took_ms=9000))
     assert turn(monkeypatch, passes) == {"a", "b", "slow"}
     assert passes.asked == [("a b slow", True)]
+
+
+def test_evidence_that_cannot_be_kept_keeps_nobody_from_catching_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise Rejected("no such field")
+
+    passes = Passes(passed(9), passed(0))
+    turn(monkeypatch, passes, keep=refused)
+    assert passes.asked == [("a b slow", True), ("a b slow", False)]
