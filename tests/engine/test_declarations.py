@@ -1,10 +1,7 @@
 """Declarations that go on by themselves and that people decide about, in real engines, cut and killed at any moment."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+from declare_kills import WORDS, claims_run_out, command_for, own_hunt
 from made_events import CutWire, event, hunt, make_state, put_events, settings_in
 
 from connector.cli import run as command_line
@@ -235,50 +233,18 @@ def killing(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
         server.server_close()
 
 
-def claims_run_out(siem: Siem, settings: Settings) -> None:
-    """Let the time be over in which what a killed program was sending is left alone."""
-    begun = "2026-11-03T10:00:00.000Z"
-    for one in deliveries(siem, settings):
-        if one.status == "sending":
-            siem.change(settings.state("outbox"), one.id, lambda current: (current or {}) | {"next": begun})
-
-
-def own_hunt(folder: Path) -> None:
-    """Write a hunt that asks of made-up events, in place of a built-in one."""
-    written = (Path(__file__).parents[2] / "queries" / "policy" / "public-dns-queries.yml").read_text(encoding="utf-8")
-    before, after = written.split("match:", 1)
-    queries = folder / "queries" / "policy"
-    queries.mkdir(parents=True)
-    own = before + "match:\n  all: [{hunt.dns.message: query}]\n" + after[after.index("group_by:") :]
-    (queries / "public-dns-queries.yml").write_text(own, encoding="utf-8")
-
-
 def test_killed_at_ten_moments_and_done_again_each_receiver_has_each_revision(place: Place, tmp_path: Path) -> None:
     settings = without_kept_evidence(place.siem, settings_in(place))
     put_events(place, three(0, 10))
-    own_hunt(tmp_path)
-    words = ["declare", "public-dns-queries", "--threat", "Tunnel", "--phase", "delivery", "--asset", "hunt.client.ip"]
     with LoopbackReceiver() as receiver, killing(place.url) as (way, plan):
-        (tmp_path / "hunts.yml").write_text(
-            f"siem: {{url: '{way}'}}\nprefix: {place.prefix}\nqueries: queries\n"
-            f"sources: [{{pattern: '{settings.events}'}}]\n"
-            f"receivers: [{{name: soc, url: '{receiver.url}', secret_env: TEST_SECRET, networks: [127.0.0.1]}}]\n"
-        )
-
-        def hunts(*more: str) -> subprocess.Popen[bytes]:
-            """Return the command, begun."""
-            command = [sys.executable, "-c", "from connector.cli import main; main()"]
-            command += ["--settings", str(tmp_path / "hunts.yml"), *more]
-            out = subprocess.DEVNULL
-            return subprocess.Popen(command, env=os.environ | {"TEST_SECRET": receiver.secret}, stdout=out)
-
+        hunts = command_for(tmp_path, way, settings, receiver)
         for number in range(KILLS):
             plan |= {"at": 1 + number // 2, "after": bool(number % 2)}
-            plan["process"] = hunts(*words, "--future")
+            plan["process"] = hunts(*WORDS, "--future")
             plan["process"].wait()
         assert plan["killed"] >= KILLS - 2  # the last may find less than so many writes left
         plan |= {"at": 0}
-        assert hunts(*words, "--future").wait() == 0
+        assert hunts(*WORDS, "--future").wait() == 0
         claims_run_out(place.siem, settings)
         assert hunts("deliver").wait() == 0
     found = stored_declarations(place.siem, settings)
