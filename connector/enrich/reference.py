@@ -28,6 +28,8 @@ MAX_TEXT = 8191
 def enrich(event: Json, tables: Tables, now: datetime) -> dict[str, Any]:
     """Return a copy of an EVE event (either dialect) with every field of ours; `now` is its first time in the SIEM."""
     out = copy.deepcopy(dict(event))
+    if _is_done(out.get("hunt"), tables):
+        return out
     unreadable = _move_aside(out)
     tag = _move_tag(out)
     seen = read_event(out)
@@ -65,6 +67,16 @@ def enrich(event: Json, tables: Tables, now: datetime) -> dict[str, Any]:
         hunt["unreadable"] = unreadable
     out["hunt"] = hunt
     return out
+
+
+def _is_done(held: object, tables: Tables) -> bool:
+    """Return whether an event that is written again, as for a tag, was enriched with these very tables already."""
+    return (
+        isinstance(held, dict)
+        and held.get("enriched") == tables.enriched
+        and held.get("ingested") is not None
+        and held.get("error") is None
+    )
 
 
 def _move_aside(out: dict[str, Any]) -> dict[str, Any]:

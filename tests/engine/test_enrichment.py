@@ -180,6 +180,21 @@ def test_enriching_again_changes_nothing(each_place: Place, tables: Tables) -> N
         assert found["hunt"]["ingested"] == before[number]["hunt"]["ingested"]
 
 
+def test_an_event_written_again_is_left_as_it_is_unless_tables_are_new_or_it_has_an_error(
+    place: Place, tables: Tables
+) -> None:
+    index = prepare(place, tables)
+    done = {"enriched": tables.enriched, "ingested": 5, "client": {"ip": "192.0.2.7"}}
+    others = [{"enriched": "0-old"}, {"ingested": None}, {"error": "not enriched: a reason"}]
+    event = {"event_type": "dns", "src_ip": "10.0.0.1", "dns": {"type": "query", "rrname": "a.example"}}
+    events = [{**event, "hunt": {**done, **other}} for other in ({}, *others)]
+    clients = []
+    for given, stored in stored_events(place.siem, index, events):
+        assert without_arrival(stored) == without_arrival(enrich(given, tables, NOW))
+        clients.append(stored["hunt"]["client"]["ip"])
+    assert clients == ["192.0.2.7", "10.0.0.1", "10.0.0.1", "10.0.0.1"]
+
+
 def test_a_wide_number_of_unknown_place_leaves_the_event_as_it_was(place: Place, tables: Tables) -> None:
     index = prepare(place, tables)
     event = {"event_type": "dns", "custom": {"wide": 2**70}}
