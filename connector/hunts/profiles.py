@@ -119,7 +119,7 @@ def _without_side(leaf: HostLeaf) -> HostLeaf:
 
 def _with(hunt: Hunt, found: Found) -> Hunt:
     """Return the hunt with what is found in place of what it asks of hosts; the hunt itself if it asks nothing."""
-    if not any(host_leaves(part) for part in (hunt.match, own_condition(hunt.needs))):
+    if not _asked_of_hosts([hunt]):
         return hunt
 
     def told(leaf: Leaf) -> Condition:

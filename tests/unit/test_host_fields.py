@@ -1,27 +1,32 @@
 """What hunts can ask of hosts, how it is read, and what becomes of it where nobody can look it up."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from connector.documents import Document
+from connector.documents import Document, parse_document
 from connector.errors import Refused
 from connector.hunts import condition as c
 from connector.hunts.cases import hunt_of_case
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.fields import Fields
+from connector.hunts.format import read_hunt
 from connector.hunts.hunt import Case
+from connector.hunts.lint import lint
 from connector.hunts.needs import Ratio
 from connector.hunts.painless import compile_painless
 from connector.hunts.predicate import predicate
 from connector.hunts.profiles import with_hosts
 from connector.hunts.query import compile_query
 from connector.hunts.reading import Reader
+from connector.hunts.source import Source
 from connector.respond.conditions import typed
 from connector.respond.written import read_back, written
 from connector.settings.model import Settings
 from connector.settings.part import Part
 
+TWIN = (Path(__file__).parents[1] / "bad" / "hunts" / "new-by-host.yml").read_text(encoding="utf-8")
 HOSTS = {
     "10.0.0.1": {"roles": ["printer", "web server"], "services.port": [80, 9100], "services_count": 2},
     "fd00::0001": {"roles": ["database"], "username": ["j.doe"], "hostname": ["db1.example.com"]},
@@ -102,9 +107,7 @@ def test_a_rule_keeps_what_was_asked_and_not_the_addresses():
 
 def test_what_is_not_known_matches_nothing_and_says_why():
     flows = c.Equals("event_type", ("flow",))
-    fields = Fields.from_caps(
-        {"fields": {"event_type": {"keyword": {"searchable": True, "aggregatable": True}}}}
-    )
+    fields = Fields.from_caps({"fields": {"event_type": {"keyword": {"searchable": True, "aggregatable": True}}}})
     unknown = c.Unknown("host.roles", "no profile yet")
     alone = compile_query(c.All((flows, unknown)), fields, "eve")
     beside = compile_query(c.Any((flows, unknown)), fields, "eve")
@@ -125,3 +128,27 @@ def test_a_case_without_profiles_has_hosts_without_anything():
     hunt = load_catalogue(Settings()).named("server-opens-remote-session")
     bare = hunt_of_case(hunt, Case("bare", (), (), 1))
     assert not any(predicate(bare.condition)(event) for event in EVENTS.values())
+
+
+def test_only_conditions_ask_of_hosts():
+    text = TWIN.replace("show: [hostname_info.host]", "show: [hunt.client.host.roles, host.roles]", 1)
+    document = parse_document(text, "policy/new-by-host.yml")
+    hunt, problems = read_hunt(document, "policy", {})
+    assert problems == []
+    said = [problem.message for problem in lint(Source(hunt, document))]
+    assert any(message.startswith("there is no field hunt.client.host.roles") for message in said)
+    assert any(message.startswith("there is no field host.roles") for message in said) and len(said) == 3
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("printer1: {roles: [printer]}", "names 'printer1', which is no address of a host"),
+        ("10.10.10.17: {roles: [post office]}", "post office"),
+        ("10.10.10.17: {os: [any]}", "os"),
+    ],
+)
+def test_profiles_of_a_case_that_say_what_no_profile_says(new, said):
+    text = TWIN.replace("10.10.10.17: {roles: [mail server]}", new, 1)
+    hunt, problems = read_hunt(parse_document(text, "policy/new-by-host.yml"), "policy", {})
+    assert hunt is None and any(said in problem.message for problem in problems)
