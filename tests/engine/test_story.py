@@ -282,7 +282,7 @@ def test_what_is_asked_of_hosts_equals_a_plain_count_by_the_truth(profiled: Stor
     found = ran(profiled, *map(asking, expected))
     assert {text: one.matching for text, one in zip(expected, found, strict=True)} == expected
     assert [one.limits for one in found] == [()] * len(found)
-    assert expected["{hunt.client.host.roles: domain controller}"] and found[-1].status == "no findings"
+    assert all([*expected.values()][:-1]) and found[-1].status == "no findings"
 
 
 def test_guide_steps_and_tags_ask_of_hosts_too(profiled: Story) -> None:

@@ -131,7 +131,9 @@ def test_a_case_without_profiles_has_hosts_without_anything():
 
 
 def test_only_conditions_ask_of_hosts():
-    text = TWIN.replace("show: [hostname_info.host]", "show: [hostname_info.host, hunt.client.host.roles, host.roles]", 1)
+    text = TWIN.replace(
+        "show: [hostname_info.host]", "show: [hostname_info.host, hunt.client.host.roles, host.roles]", 1
+    )
     document = parse_document(text, "policy/new-by-host.yml")
     hunt, problems = read_hunt(document, "policy", {})
     assert problems == []
