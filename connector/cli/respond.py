@@ -112,9 +112,9 @@ def tag_events(
         hunts tag --where '{src_ip: 192.0.2.7, event_type: dns}' suppress --expires 2027-01-31
 
     Without --past and --future all past events and all future ones; with one of them only these. Future events have
-    the tag as soon as anybody can read them; where only a search can tell (lucene, regex, more than one event), the
-    next pass tags them, and this command says so. `suppress` tags nothing: passes leave these events out of all
-    findings.
+    the tag as soon as anybody can read them; where only a search can tell (lucene, regex, what is asked of hosts, more
+    than one event), the next pass tags them, and this command says so. `suppress` tags nothing: passes leave these
+    events out of all findings.
 
     Of a hunt that needs more than one event these are the events that take part. An event that several hunts tag is
     relevant if one of them says so. Stopped at any moment and run again, the command goes on where it was. Another

@@ -1,4 +1,4 @@
-"""The story, step by step: events into the engine, hunts, findings, a host, tags, declarations, deliveries.
+"""The story, step by step: events into the engine, profiles, hunts, findings, a host, tags, declarations, deliveries.
 
 Promises: every number comes from the engine; each step is the function behind the command of the same name; told
 twice in the same engine it finds the same. Will not: print, start an engine, or touch a SIEM of the operator.
@@ -14,6 +14,8 @@ from pathlib import Path
 from connector.demo.around import Around, around_host
 from connector.enrich.assets import build_assets
 from connector.enrich.tables import build_tables
+from connector.hosts.build import Order as Profiles
+from connector.hosts.build import build
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.hunt import Hunt
 from connector.hunts.listing import Finding, list_findings
@@ -36,6 +38,7 @@ HUNT = "public-dns-queries"
 THREAT = "DNS past the approved resolvers"
 EXPLANATION = "Names asked of public resolvers escape our filtering and log, and one of them led to the macro document."
 PATIENCE = timedelta(seconds=30)
+ONE_WINDOW = 10**13  # milliseconds: profiles of the day are built at once
 Tell = Callable[[str], None]
 
 
@@ -77,6 +80,8 @@ def tell_story(siem: Siem, settings: Settings, receiver: LoopbackReceiver, tell:
     install(siem, plan(siem, build_assets(settings, build_tables(settings))))
     tell("loading one working day of the office, as Suricata 8 saw it")
     loaded = load_files(siem, [str(OFFICE_DAY)], settings.prefix, lambda *_: None)
+    tell("building a profile of every host")
+    build(siem, settings, Profiles(timedelta(), step=ONE_WINDOW), datetime.now(UTC))
     catalogue = load_catalogue(settings)
     tell(f"running {len(catalogue.hunts)} hunts over it")
     passed = _pass(siem, settings, catalogue.hunts)

@@ -127,7 +127,7 @@ def _aligned(moment: int, step: int) -> int:
 
 def _oldest(siem: Siem, settings: Settings, after: int | None, until: int) -> int | None:
     """Return when the first event came after a watermark and until a moment, None if none did."""
-    query = Window(-1 if after is None else after, until).filter
+    query = Window(after or 0, until).filter  # no time before 1970: Elasticsearch 7 cannot read one
     body = {"size": 0, "query": query, "aggs": {"oldest": {"min": {"field": INGESTED}}}}
     value = siem.search(settings.events, body).get("aggregations", {}).get("oldest", {}).get("value")
     return None if value is None else int(value)

@@ -21,6 +21,7 @@ from connector.hunts.format import COUNT
 from connector.hunts.groups import event_time, groups, same_value
 from connector.hunts.hunt import Case, Hunt, Json
 from connector.hunts.lists import policy_lists
+from connector.hunts.profiles import with_hosts
 from connector.settings.durations import duration
 from connector.settings.load import EXAMPLE, load_settings
 from connector.settings.model import Settings
@@ -96,9 +97,9 @@ def _verdict(hunt: Hunt, case: Case) -> Verdict:
 
 
 def hunt_of_case(hunt: Hunt, case: Case) -> Hunt:
-    """Return the hunt with the lists as the case has them, and with that of its resolver policy."""
+    """Return the hunt with lists and profiles of hosts as the case has them, and its resolver policy's list."""
     policy = {name: found.values for name, found in policy_lists(settings_of(case)).items()}
-    return hunt.with_lists(policy | dict(case.lists))
+    return with_hosts(hunt.with_lists(policy | dict(case.lists)), case.hosts)
 
 
 def case_problems(hunt: Hunt, verdicts: Iterable[Verdict]) -> list[Problem]:

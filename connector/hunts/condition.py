@@ -118,8 +118,16 @@ class Lucene:
     text: str
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """What cannot be told of any event now, and why: it matches nothing, and whoever asks it says so."""
+
+    field: str
+    why: str
+
+
 Group = All | Any | None_
-Leaf = Equals | InNetwork | UnderDomain | Matches | Compares | Exists | Regex | Lucene
+Leaf = Equals | InNetwork | UnderDomain | Matches | Compares | Exists | Regex | Lucene | Unknown
 Condition = Group | Leaf
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from connector.documents import Document, in_order, schema_problems
 from connector.errors import Problem
+from connector.hunts.address import address_number
 from connector.hunts.condition import Scalar, query_only
 from connector.hunts.hunt import Case, Hunt, Json, Look, Outcome, Step
 from connector.hunts.lists import Lists
@@ -145,7 +146,9 @@ def _case(part: Part) -> Case:
     lists = part.at("lists")
     named = lists.value if isinstance(lists.value, dict) else {}
     values = {str(name): _strings(lists, str(name)) for name in named}
-    return Case(part.text("name") or "", tuple(hits), tuple(events), part.line, whole, values)
+    hosts = part.at("hosts").value
+    profiles = {str(ip): own for ip, own in hosts.items() if isinstance(own, dict)} if isinstance(hosts, dict) else {}
+    return Case(part.text("name") or "", tuple(hits), tuple(events), part.line, whole, values, profiles)
 
 
 def _part_document(part: Part) -> Document:
@@ -171,6 +174,9 @@ def _meaning(root: Part, hunt: Hunt) -> Iterator[Problem]:
     for index, case in enumerate(root.items("cases")):
         if called[index] in called[:index]:
             yield case.at("name").problem("is the name of a case above: give each its own")
+        for ip in hunt.cases[index].hosts:
+            if address_number(ip) is None:
+                yield case.at("hosts").problem(f"names {ip!r}, which is no address of a host")
         for hit in case.items("hits"):
             names = hit.value if isinstance(hit.value, dict) else {}
             for name in (name for name in names if name != COUNT and name not in hunt.group_by):

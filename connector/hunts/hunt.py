@@ -51,7 +51,7 @@ class Case:
 
     An expected finding names values of `group_by` fields and, as `count`, the number of its events. `resolvers` is a
     resolver policy in the form of resolvers.yml, in place of the example organisation's; `lists` are values of lists
-    that the operator fills.
+    that the operator fills; `hosts` are profiles of hosts by address, as far as hunts can ask for them.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Case:
     line: int
     resolvers: Part | None = None
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hosts: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from connector.documents import Place
 from connector.enrich.dialects import OURS
 from connector.enrich.fields import field_words
 from connector.errors import Problem
-from connector.hunts.condition import Equals, Matches, None_, UnderDomain, field_names, leaves
+from connector.hunts.condition import All, Equals, Matches, None_, UnderDomain, field_names, leaves
 from connector.hunts.eve_names import is_eve_name, nearest_eve_name
+from connector.hunts.host_fields import ATTRIBUTES, LOWER_CASE_ATTRIBUTES, SIDES, host_field, host_leaves
 from connector.hunts.hunt import Hunt
-from connector.hunts.needs import Distinct, FirstSeen, Ratio, Sum
+from connector.hunts.needs import Distinct, FirstSeen, Ratio, Sum, own_condition
 from connector.hunts.source import Source
 
 Finding = tuple[Place, str]
@@ -31,7 +32,10 @@ EVENT_TYPES: frozenset[str] = frozenset().union(
 )
 # events whose packet may have run from the server to the client
 BOTH_DIRECTIONS = frozenset(("alert", "dns", "fileinfo", "ftp_data", "krb5", "quic", "rdp", "rfb", "snmp"))
-LOWER_CASE = ("hostname_info.host", "hostname_info.domain", "hostname_info.subdomain", "hunt.name.parents")
+LOWER_CASE = (
+    *("hostname_info.host", "hostname_info.domain", "hostname_info.subdomain", "hunt.name.parents"),
+    *(f"{side}{attribute}" for side in SIDES for attribute in LOWER_CASE_ATTRIBUTES),
+)
 
 
 class Lint:
@@ -158,6 +162,8 @@ class KnownFields(Lint):
         known = field_words()
         holders = {name.rpartition(".")[0] for name in known}
         for place, name in named_fields(hunt):
+            if _of_hosts(place, name):
+                continue
             if name.startswith(OURS) and name not in known and name not in holders and not name.startswith("@"):
                 yield place, f"there is no field {name}"
 
@@ -171,7 +177,8 @@ class KnownEveFields(Lint):
     def findings(self, hunt: Hunt) -> Iterator[Finding]:
         """Yield the fields that neither Suricata nor the enrichment writes."""
         for place, name in named_fields(hunt):
-            if not name.startswith(OURS) and name not in field_words() and not is_eve_name(name):
+            ours = name.startswith(OURS) or name in field_words() or _of_hosts(place, name)
+            if not ours and not is_eve_name(name):
                 near = nearest_eve_name(name)
                 yield place, f"there is no field {name}" + (f"; {near} is the nearest" if near else "")
 
@@ -259,6 +266,31 @@ class ShortText(Lint):
                     yield ("match",), f"{pattern.text!r} is in very many values of {leaf.field}"
 
 
+class CaseHosts(Lint):
+    """What a hunt asks of hosts is proved."""
+
+    name = "case-hosts"
+    recommendation = "give a case `hosts` with profiles, or no case shows what the hunt asks of them"
+
+    def findings(self, hunt: Hunt) -> Iterator[Finding]:
+        """Yield the cases of a hunt that asks something of hosts, if none has a profile."""
+        asks = any(host_leaves(All((hunt.match, own_condition(hunt.needs)))))
+        if asks and not any(case.hosts for case in hunt.cases):
+            yield ("cases",), "the hunt asks for profiles of hosts, and no case has one"
+
+
+class NewByHost(Lint):
+    """What is remembered does not begin with a profile."""
+
+    name = "new-by-host"
+    recommendation = "ask of hosts in hunts that remember nothing, or name the hosts in the networks file"
+
+    def findings(self, hunt: Hunt) -> Iterator[Finding]:
+        """Yield the match of a hunt of the kind first_seen that asks something of hosts."""
+        if isinstance(hunt.needs, FirstSeen) and any(host_leaves(hunt.match)):
+            yield ("match",), "all that a host does is new on the day on which its profile gets what the hunt asks"
+
+
 class OnlyNone(Lint):
     """A hunt says what it looks for, not only what it does not."""
 
@@ -281,6 +313,12 @@ def lint(source: Source) -> list[Problem]:
         for check in LINTS
         for place, what in check.findings(source.hunt)
     ]
+
+
+def _of_hosts(place: Place, name: str) -> bool:
+    """Return whether a condition asks for an attribute of hosts; such a field stands on no event to be shown."""
+    asked = host_field(name)
+    return asked is not None and asked.attribute in ATTRIBUTES and ("match" in place or place[1:2] == ("ratio",))
 
 
 def named_fields(hunt: Hunt) -> Iterator[tuple[Place, str]]:

@@ -21,6 +21,7 @@ from connector.hunts.asking import COUNT, FATAL, shown_value
 from connector.hunts.condition import scalar_text
 from connector.hunts.hunt import Hunt
 from connector.hunts.mapped import Mapped, mapped
+from connector.hunts.profiles import with_profiles
 from connector.hunts.questions import Json, Question, question_to
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -85,7 +86,8 @@ def look(siem: Siem, settings: Settings, searches: Sequence[Search], limit: int)
 
     Refused if there is no index with events, SiemError if the engine answers none of them.
     """
-    hunts = [search.hunt for search in searches]
+    hunts = with_profiles(siem, settings, [search.hunt for search in searches])
+    searches = [replace(search, hunt=hunt) for search, hunt in zip(searches, hunts, strict=True)]
     sources = mapped(siem, settings, hunts)
     if not any(fields.types for _, fields in sources):
         raise Refused(f"no index matches {settings.events}: the events are gone, or `sources` names other ones")
@@ -208,7 +210,8 @@ def _notes(asking: Sequence[Question]) -> tuple[tuple[str, ...], str]:
     names = [name for question in asking[:1] for name in (*question.hunt.group_by, *question.hunt.show)]
     lacking = set.intersection(*({*question.compiled.missing} for question in asking))
     missing = [*dict.fromkeys(name for question in asking for name in question.compiled.missing if name in lacking)]
-    unfit = [*dict.fromkeys(note for question in asking for note in question.compiled.unfit)]
+    compiled = [question.compiled for question in asking]
+    unfit = [*dict.fromkeys(note for own in compiled for note in (*own.unfit, *own.unknown))]
     trouble = "; ".join((*_no_such(missing), *unfit))
     absent = [name for name in names if not any(q.fields.has(q.stored(name)) for q in asking)]
     limits = [note for question in asking for note in (*question.compiled.limits, *_uncounted(question))]

@@ -19,6 +19,7 @@ from connector.enrich.dialects import stored_name
 from connector.errors import Refused
 from connector.hunts import condition as c
 from connector.hunts.address import address_number, bounds, is_address_field
+from connector.hunts.host_fields import AT_WRITE, host_leaves
 from connector.hunts.pattern import ANY_CHARACTER, ANY_TEXT, Pattern
 from connector.hunts.stored import with_stored_values
 from connector.settings.model import Dialect
@@ -38,8 +39,11 @@ def matcher_source() -> str:
 def compile_painless(condition: c.Condition, dialect: Dialect) -> Node:
     """Return the node that `matches` of the script takes for a condition on events of that dialect.
 
-    Refused if the condition has a leaf that only a search can answer, or a `$field` that has no value yet.
+    Refused if the condition has a leaf that only a search can answer, a `$field` that has no value yet, or something
+    that is looked up in profiles of hosts.
     """
+    if asked := dict.fromkeys(leaf.field for leaf in host_leaves(condition)):
+        raise Refused(f"{' and '.join(asked)} {AT_WRITE}")
     if words := c.query_only(condition):
         raise Refused(f"{' and '.join(words)} can only be answered by a search, not while an event is written")
     if wanted := c.references(condition):

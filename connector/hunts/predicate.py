@@ -14,6 +14,7 @@ from connector.enrich.dialects import stored_name
 from connector.errors import Refused
 from connector.hunts import condition as c
 from connector.hunts.address import address_number, bounds, is_address_field, plain_address
+from connector.hunts.host_fields import host_leaves
 from connector.hunts.stored import with_stored_values
 from connector.settings.model import Dialect
 
@@ -27,8 +28,11 @@ NUMERIC = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 def predicate(condition: c.Condition, dialect: Dialect = "eve") -> Predicate:
     """Return the function that tells whether an event of that dialect matches.
 
-    Refused if the condition has a leaf that only a search can answer, or a `$field` that has no value yet.
+    Refused if the condition has a leaf that only a search can answer, a `$field` that has no value yet, or something
+    that is to be looked up in profiles of hosts first.
     """
+    if any(host_leaves(condition)):
+        raise Refused("what is asked of hosts is looked up in their profiles: run the hunt instead")
     if words := c.query_only(condition):
         raise Refused(f"{' and '.join(words)} can only be answered by a search: run the hunt instead")
     return _compiled(condition, dialect)

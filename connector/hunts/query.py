@@ -35,13 +35,15 @@ class Compiled:
     """A search query, and what it could not ask.
 
     `missing`: fields that no index has. `unfit`: fields whose mapping cannot answer, each with the reason in words.
-    `limits`: what the answer leaves out or takes in too much because of a mapping, in words.
+    `limits`: what the answer leaves out or takes in too much because of a mapping, in words. `unknown`: what cannot be
+    told now whatever the mapping, with the reason.
     """
 
     query: dict[str, Any]
     missing: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def answerable(self) -> bool:
@@ -53,7 +55,8 @@ def compile_query(condition: c.Condition, fields: Fields, dialect: Dialect) -> C
     """Return the search query of a condition for indices with these fields; Refused if it has an unbound `$field`."""
     compiler = _Compiler(fields, dialect)
     query = compiler.compile(condition)
-    notes = (tuple(dict.fromkeys(n)) for n in (compiler.missing, compiler.unfit, compiler.limits))
+    found = (compiler.missing, compiler.unfit, compiler.limits, compiler.unknown)
+    notes = (tuple(dict.fromkeys(own)) for own in found)
     return Compiled(query.to_dict(), *notes)
 
 
@@ -92,6 +95,7 @@ class _Compiler:
     missing: list[str] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
     def compile(self, condition: c.Condition) -> q.Query:
         """Return the query of a group or a leaf."""
@@ -102,6 +106,9 @@ class _Compiler:
             return any_query(parts) if isinstance(condition, c.Any) else none_query(parts)
         if isinstance(condition, c.Lucene):
             return q.QueryString(query=condition.text, analyze_wildcard=True)
+        if isinstance(condition, c.Unknown):
+            self.unknown.append(condition.why)
+            return NOTHING
         name = stored_name(condition.field, self.dialect)
         if not self.fields.has(name):
             self.missing.append(condition.field)

@@ -1,4 +1,4 @@
-"""Hunts as questions to the sources: compiled for how these are mapped.
+"""Hunts as questions to the sources: compiled for how these are mapped, and for what profiles say of hosts.
 
 Promises: a hunt whose fields no index has, whose lists are empty, or that a source cannot count, says so. Will
 not: ask.
@@ -17,6 +17,7 @@ from connector.hunts.fields import Fields
 from connector.hunts.hunt import Hunt
 from connector.hunts.mapped import Mapped, Mappings
 from connector.hunts.needs import FirstSeen, every_event, measured_fields, needed_fields, own_condition
+from connector.hunts.profiles import Profiles
 from connector.hunts.query import Compiled, compile_query, hunt_query
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
@@ -66,9 +67,9 @@ def during(source: Source, start: datetime | None, end: datetime | None) -> list
 class Asked:
     """A hunt and its questions to the sources that can answer.
 
-    `missing`: fields of the condition that no source has. `unfit`: fields whose mapping cannot answer, with the
-    reason. `limits`: what the answer leaves out or takes in too much, in words. `not_set_up`: lists that the operator
-    has yet to fill.
+    `missing`: fields of the condition that no source has. `unfit`: fields whose mapping, or profiles of hosts, cannot
+    answer, with the reason. `limits`: what the answer leaves out or takes in too much, in words. `not_set_up`: lists
+    that the operator has yet to fill.
     """
 
     hunt: Hunt
@@ -97,6 +98,7 @@ class Known:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._mappings = Mappings()
+        self._profiles = Profiles()
         self.mapped: Mapped = ()
         self.asked: tuple[Asked, ...] = ()
         self.places: dict[str, Places | None] = {}  # by the pattern of the source (`census.everywhere`)
@@ -105,8 +107,9 @@ class Known:
     def learn(self, siem: Siem, settings: Settings, hunts: Sequence[Hunt]) -> None:
         """See how the sources are mapped now (`mapped`), and the hunts with their questions (`asked`).
 
-        Refused if an index belongs to two sources.
+        What they ask of hosts is as profiles have it now. Refused if an index belongs to two sources.
         """
+        hunts = self._profiles.of(siem, settings, hunts)
         found = self._mappings.of(siem, settings, hunts)
         if found is not self.mapped:
             self.mapped, self.asked = found, asked(found, hunts)
@@ -138,6 +141,11 @@ def _asked(hunt: Hunt, mapped: Mapped) -> Asked:
     absent = tuple(name for name in named if name in missing)
     unfit = [note for question in asking for part in (question.compiled, question.own) for note in part.unfit]
     limits = [note for question in asking for note in (*question.compiled.limits, *_ungrouped(question))]
+    unknown = dict.fromkeys(note for q in asking for part in (q.compiled, q.own) for note in part.unknown)
+    if able:
+        limits += [f"{note}; the hunt was asked without it" for note in unknown]
+    else:
+        unfit += unknown
     if able and absent:
         limits.append(f"no such field {', '.join(absent)}: the hunt was asked without it")
     notes = (tuple(dict.fromkeys(found)) for found in (unfit, limits))

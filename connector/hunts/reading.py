@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from connector.errors import Problem
 from connector.hunts import condition as c
 from connector.hunts.address import AnyNetwork, address_number, is_address_field, network
+from connector.hunts.host_fields import host_problem
 from connector.hunts.lists import Lists
 from connector.hunts.pattern import HOW, How, Pattern
 from connector.settings.part import Part
@@ -53,7 +54,11 @@ class Reader:
             return c.Lucene(part.text("lucene") or "")
         if not NAME.issuperset(name.lower()) or name.startswith("."):
             self.problems.append(part.at(name).problem("is no field name: write it with dots, such as hunt.client.ip"))
-        return self._leaf(name, part.at(name))
+        leaf = self._leaf(name, part.at(name))
+        for problem in map(host_problem, c.leaves(leaf)):
+            if problem:
+                self.problems.append(part.at(name).problem(problem))
+        return leaf
 
     def _leaf(self, name: str, part: Part) -> c.Condition:
         """Return the leaf for what is asked of a field."""

@@ -144,6 +144,11 @@ def _(leaf: c.Lucene) -> str:
     return f"lucene {leaf.text} (search only)"
 
 
+@_leaf.register
+def _(leaf: c.Unknown) -> str:
+    return leaf.why
+
+
 def _some(values: Iterable[str]) -> str:
     """Return values joined by or, the first few of them if there are many."""
     shown = list(values)

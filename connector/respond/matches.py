@@ -15,6 +15,7 @@ from connector.errors import NotThere, Refused
 from connector.hunts.hunt import Hunt
 from connector.hunts.mapped import mapped
 from connector.hunts.members import Place, of_time
+from connector.hunts.profiles import with_profiles
 from connector.hunts.questions import Asked, asked
 from connector.hunts.tally import Member
 from connector.settings.model import Settings
@@ -25,9 +26,9 @@ def asked_now(siem: Siem, settings: Settings, hunt: Hunt, *fields: str) -> Asked
     """Return the hunt with its questions, so that its events come with further fields; Refused if none can answer."""
     for source in settings.sources:
         siem.call("POST", f"/{source.pattern}/_refresh", ignore_unavailable=True, allow_no_indices=True)
-    wider = [replace(hunt, show=(*hunt.show, *fields))]
+    wider = with_profiles(siem, settings, [replace(hunt, show=(*hunt.show, *fields))])
     (found,) = asked(mapped(siem, settings, wider), wider)
-    if not found.questions:
+    if not found.questions and found.trouble:
         if siem.search(settings.events, {"size": 0})["_shards"]["total"] == 0:
             raise Refused(f"no index matches {settings.events}: `hunts load` puts events there, `sources` names others")
         raise Refused(f"{hunt.name} cannot be asked here: {found.trouble}; `hunts plan` shows what is not installed")

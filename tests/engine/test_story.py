@@ -5,19 +5,45 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from organisation import install_and_load, new_place, one_pass, story_settings
 
+from connector.hosts import build as profiles_of
+from connector.hunts import profiles
+from connector.hunts.catalogue import load_catalogue
+from connector.hunts.host_fields import host_leaves
+from connector.hunts.hunt import Hunt
+from connector.hunts.lint import EVENT_TYPES
 from connector.hunts.listing import Finding, count_findings, list_findings
+from connector.hunts.looking import Search, look
 from connector.hunts.passes import Pass
+from connector.hunts.questions import Known
+from connector.hunts.run import HuntRun, Span, run_hunts
+from connector.respond.conditions import typed
+from connector.respond.extent import Extent
+from connector.respond.rules import rule_of
+from connector.respond.tagging import preview_tag
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 
 ENCRYPTED = ("dns-over-tls", "dns-over-https", "dns-over-quic", "dnscrypt")
+SEEN = {  # what the roles of the truth are seen as
+    "domain-controller": {"domain controller", "dns resolver"},
+    "resolver": {"dns resolver"},
+    "rogue": {"dhcp server", "dns resolver"},
+    "dhcp": {"dhcp server"},
+    "printer": {"printer"},
+    "proxy": {"http proxy"},
+    "file-server": {"file server"},
+    "mail-server": {"mail server"},
+    "legacy-application": {"web server"},
+}
 KINDS = {"dot": "dns-over-tls", "doh": "dns-over-https", "doh3": "dns-over-https", "doq": "dns-over-quic"}
 
 
@@ -179,3 +205,126 @@ def group(finding: Finding) -> tuple[str | None, ...]:
 def at(finding: Finding, resolver: str) -> bool:
     """Tell whether the finding is about that resolver."""
     return resolver in finding.values["hunt.server.ip"]
+
+
+# ---- what hunts ask of hosts; the first of these tests is before there are profiles
+
+
+def asking(text: str) -> Hunt:
+    """Return a condition as a hunt of events of every type."""
+    return replace(typed(text, None, {}, ()), event_types=tuple(sorted(EVENT_TYPES)))
+
+
+def ran(story: Story, *hunts: Hunt) -> tuple[HuntRun, ...]:
+    """Return what hunts find in all events."""
+    return run_hunts(story.siem, story.settings, hunts, Span(), progress=lambda *_: None, limit=5).hunts
+
+
+def test_without_profiles_a_hunt_says_what_it_needs(story: Story) -> None:
+    role, either = "{hunt.client.host.roles: mail server}", "{hunt.client.role: mail-server}"
+    alone, beside = ran(story, asking(role), asking(f"any: [{role}, {either}]"))
+    assert "`hunts hosts build`" in alone.status and "hunt.client.host.roles" in alone.status
+    assert beside.limits == (f"{alone.status}; the hunt was asked without it",)
+    (plain,) = ran(story, asking(either))
+    assert beside.matching == plain.matching > 0
+
+
+@pytest.fixture(scope="module")
+def profiled(story: Story) -> Story:
+    """Return the story with profiles of its hosts."""
+    order = profiles_of.Order(timedelta(), step=10**13)
+    profiles_of.build(story.siem, story.settings, order, datetime.now(UTC))
+    return story
+
+
+def sides(story: Story) -> Counter[tuple[str | None, str | None]]:
+    """Return the number of events by client and server."""
+    sources = [{side: {"terms": {"field": f"hunt.{side}.ip", "missing_bucket": True}}} for side in ("client", "server")]
+    composite: dict[str, Any] = {"size": 5000, "sources": sources}
+    found: Counter[tuple[str | None, str | None]] = Counter()
+    while True:
+        body = {"size": 0, "aggs": {"sides": {"composite": composite}}}
+        page = story.siem.search(story.settings.events, body)["aggregations"]["sides"]
+        for bucket in page["buckets"]:
+            found[bucket["key"]["client"], bucket["key"]["server"]] += bucket["doc_count"]
+        if len(page["buckets"]) < 5000:
+            return found
+        composite["after"] = page["after_key"]
+
+
+def test_what_is_asked_of_hosts_equals_a_plain_count_by_the_truth(profiled: Story) -> None:
+    events = sides(profiled)
+    hosts = profiled.truth["hosts"]
+
+    def count(fits: Callable[[dict[str, Any]], bool], *, client: bool = True, server: bool = True) -> int:
+        """Return the number of events with a host that fits on one of the sides."""
+        ips = {host["ip"] for host in hosts if fits(host)}
+        return sum(number for (c, s), number in events.items() if (client and c in ips) or (server and s in ips))
+
+    def seen(*roles: str) -> Callable[[dict[str, Any]], bool]:
+        """Return whether a host has one of the roles."""
+        return lambda host: bool(SEEN.get(host["role"], set()) & set(roles))
+
+    expected = {
+        "{hunt.client.host.roles: domain controller}": count(seen("domain controller"), server=False),
+        "{hunt.server.host.roles: {any_of: [printer, mail server]}}": count(
+            seen("printer", "mail server"), client=False
+        ),
+        "{host.roles: dns resolver}": count(seen("dns resolver")),
+        "{none: [{host.roles: dns resolver}]}": events.total() - count(seen("dns resolver")),
+        "{hunt.server.host.roles: {exists: true}}": count(lambda host: host["role"] in SEEN, client=False),
+        "{hunt.server.host.roles: {prefix: DNS}}": count(seen("dns resolver"), client=False),
+        "{hunt.client.host.username: j.doe}": count(lambda host: host["user"] == "j.doe", server=False),
+        "{hunt.server.host.services.port: 3128}": count(lambda host: host["role"] == "proxy", client=False),
+        "{hunt.server.host.services_count: {gte: 4}}": count(lambda h: h["role"] == "domain-controller", client=False),
+        "{hunt.client.host.roles: scanner}": 0,
+    }
+    found = ran(profiled, *map(asking, expected))
+    assert {text: one.matching for text, one in zip(expected, found, strict=True)} == expected
+    assert [one.limits for one in found] == [()] * len(found)
+    assert all([*expected.values()][:-1]) and found[-1].status == "no findings"
+
+
+def test_guide_steps_and_tags_ask_of_hosts_too(profiled: Story) -> None:
+    hunt = asking("{hunt.client.host.roles: mail server}")
+    (run,) = ran(profiled, hunt)
+    (step,) = look(profiled.siem, profiled.settings, [Search(hunt, None, None)], 5)
+    assert step.events == run.matching > 0
+    now = datetime.now(UTC)
+    rule = rule_of(hunt, "relevant", "ana", now, "", Extent.wanted(now, True, None, True))
+    told = preview_tag(profiled.siem, profiled.settings, hunt, rule)
+    assert told.tagged == run.matching
+    assert told.by_pass == (
+        "hunt.client.host.roles is looked up in the profiles of hosts when a hunt is asked, not while an event is "
+        "written"
+    )
+    nobody = asking("{hunt.client.host.roles: scanner}")
+    told = preview_tag(profiled.siem, profiled.settings, nobody, rule_of(nobody, "relevant", "ana", now, ""))
+    assert (told.matching, told.tagged) == (0, 0)
+
+
+def test_more_hosts_than_a_search_can_name_are_told(profiled: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "MOST", 3)
+    many, few = ran(profiled, asking("{host.roles: dns resolver}"), asking("{host.roles: printer}"))
+    assert "4 hosts have it, and a search can name 3" in many.status and many.matching == 0
+    assert few.status == "findings"
+
+
+def test_what_passes_know_follows_the_profiles(profiled: Story) -> None:
+    hunts, known = [asking("{hunt.client.host.roles: scanner}"), asking("{event_type: dns}")], Known()
+    known.learn(profiled.siem, profiled.settings, hunts)
+    before = known.asked
+    known.learn(profiled.siem, profiled.settings, hunts)
+    assert known.asked is before and before[0].questions == () and before[0].trouble == ""
+    host = {"ip": "10.99.0.1", "host_id": {"first_seen": "2026-11-02T00:00:00Z", "roles": [{"name": "scanner"}]}}
+    profiled.siem.put(profiled.settings.state("hosts"), "10.99.0.1", host, refresh=True)
+    known.learn(profiled.siem, profiled.settings, hunts)
+    assert "10.99.0.1" in str(known.asked[0].questions[0].compiled.query)
+
+
+def test_the_hunts_that_ask_of_hosts_are_quiet_or_say_something_true(profiled: Story) -> None:
+    catalogue = load_catalogue(profiled.settings)
+    own = [hunt for hunt in catalogue.hunts if any(host_leaves(hunt.match))]
+    assert len(own) >= 7
+    found = {one.name: {tuple(g.group.values()) for g in one.groups} for one in ran(profiled, *own) if one.groups}
+    assert found == {}

@@ -5,6 +5,8 @@ from pathlib import Path
 from connector.enrich.dialects import stored_name
 from connector.hosts.attributes import ATTRIBUTES, CLIENT, NUMBERS, SERVER, Origin
 from connector.hosts.shape import ROLES
+from connector.hunts import host_fields
+from connector.hunts.format import hunt_schema
 from connector.siem.state import HOST_LISTS, HOST_NUMBERS, STATE_MAPPINGS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "hosts.md"
@@ -66,3 +68,15 @@ def test_the_mapping_has_every_attribute():
     own = STATE_MAPPINGS["hosts"]["host_id"]["properties"]
     assert own["http"]["properties"]["user_agent"]["properties"]["agent"]["type"] == "keyword"
     assert own["http"]["properties"]["user_agent_count"]["type"] == "long"
+
+
+def test_hunts_can_ask_for_the_roles_there_are_and_for_what_the_index_has():
+    assert tuple(role.name for role in ROLES) == host_fields.ROLES
+    case = hunt_schema()["$defs"]["host"]["properties"]
+    assert tuple(case["roles"]["items"]["enum"]) == host_fields.ROLES
+    assert case.keys() == host_fields.ATTRIBUTES.keys()
+    for stored, kind in host_fields.ATTRIBUTES.values():
+        mapping = {"properties": STATE_MAPPINGS["hosts"]}
+        for name in stored.split("."):
+            mapping = mapping["properties"][name]
+        assert mapping["type"] == kind
