@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from connector.hosts.attributes import ATTRIBUTES, NUMBERS, Attribute
@@ -169,5 +170,11 @@ def _seen(times: Sequence[int]) -> Json:
 
 def epoch_text(milliseconds: int) -> str:
     """Return epoch milliseconds as our documents write a moment: ISO 8601 in UTC, to the millisecond."""
-    moment = EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    minute, rest = divmod(milliseconds, 60_000)
+    return f"{_minute_text(minute)}:{rest // 1000:02d}.{rest % 1000:03d}Z"
+
+
+@lru_cache(maxsize=100_000)  # a profile has hundreds of times, and most of them share minutes
+def _minute_text(minute: int) -> str:
+    """Return a minute of epoch time as ISO 8601 in UTC."""
+    return (EPOCH + timedelta(minutes=minute)).isoformat(timespec="minutes").removesuffix("+00:00")
