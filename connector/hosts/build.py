@@ -137,7 +137,7 @@ def _aligned(moment: int, step: int) -> int:
 
 def _oldest(siem: Siem, settings: Settings, after: int | None, until: int) -> int | None:
     """Return when the first event came after a watermark and until a moment, None if none did."""
-    query = Window(-1 if after is None else after, until).filter
+    query = Window(0, until).until if after is None else Window(after, until).filter
     body = {"size": 0, "query": query, "aggs": {"oldest": {"min": {"field": INGESTED}}}}
     value = siem.search(settings.events, body).get("aggregations", {}).get("oldest", {}).get("value")
     return None if value is None else int(value)
@@ -215,11 +215,13 @@ class _Desk:
     settings: Settings
     mapped: Mapped
     inside: Inside
+    made: set[str] = field(default_factory=set)  # hosts whose profile is of the window in hand
 
 
 def _do(desk: _Desk, window: Window) -> tuple[int, int]:
     """Do one window; return hosts, and those that are new."""
     state = _state(desk.siem, desk.settings)
+    desk.made.clear()
     done = max(state.mark or 0, window.end)
     count = _Count(Turn(window.start, window.end, done, done - KEEP), state.counted)
     parts = gather(desk.siem, desk.mapped, window, desk.inside)
@@ -283,7 +285,9 @@ def _write(desk: _Desk, found: Mapping[str, Facts], count: _Count | None) -> Wri
         if source and (kept, parts) == (source["kept"], before):
             return None
         host = shaped(kept, summed(every_part(parts))["numbers"])
-        changes = changed(source, host)
+        if source is None:
+            desk.made.add(id)
+        changes = [] if id in desk.made else changed(source, host)
         ip, _, tenant = id.partition("@")
         whose = {"ip": ip, "tenant": tenant} if tenant else {"ip": ip}
         return {**whose, "host_id": host, "changes": changes, "kept": kept, **parts, "updated": now}

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from connector.enrich.dialects import stored_name, stored_text
 from connector.hosts.attributes import ATTRIBUTES, CLIENT, NUMBERS, SERVER, Number, Origin
@@ -40,8 +40,7 @@ MAPPED_V4 = 0xFFFF << 32  # where IPv4 lies among addresses, for an engine
 MANY_INDICES = 2000  # characters of index names in an address
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """One thing that a window says of a host: a value of a list, or a number, or only when it was seen."""
 
     ip: str
@@ -156,7 +155,9 @@ def _answers(siem: Siem, questions: Sequence[_Question], inside: Inside) -> Iter
         answers = siem.msearch([(question.index, question.body()) for question in some])
         for question, answer in zip(some, answers, strict=True):
             for bucket in _buckets(siem, question, answer):
-                yield from (found for found in question.told(bucket) if inside(found.ip))
+                for found in question.told(bucket):
+                    if inside(found.ip):
+                        yield found
 
 
 def _buckets(siem: Siem, question: _Question, answer: Json) -> Iterator[Json]:
@@ -207,15 +208,17 @@ class _Asking:
         if sources is None or not index:
             return
 
+        keys, seen = [f"k{n}" for n in range(len(names))], origin.of not in NAMED_ONLY
+        whose = pointed if origin.of == "reverse" else address
+
         def told(bucket: Mapping[str, Any]) -> Iterator[Found]:
             """Yield the value of a bucket, if it is one."""
-            key = [str(bucket["key"][f"k{n}"] if bucket["key"][f"k{n}"] is not None else "") for n in range(len(names))]
-            ip = pointed(key[0]) if origin.of == "reverse" else address(key[0])
-            value = read(origin.read, key[1:])
-            times = _times(bucket)
+            own = bucket["key"]
+            key = ["" if own[name] is None else str(own[name]) for name in keys]
+            ip, value, times = whose(key[0]), read(origin.read, key[1:]), _times(bucket)
             if ip and value and times:
                 marked = (*value, origin.mark) if origin.mark else value
-                yield Found(ip, path, marked, times, seen=origin.of not in NAMED_ONLY, tenant=_tenant(bucket))
+                yield Found(ip, path, marked, times, 0, seen, _tenant(bucket))
 
         filters = self._filters(origin.events, origin.of, part)
         filters += [self._is_one(name, texts) for name, texts in origin.where.items()]

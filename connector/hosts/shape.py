@@ -17,6 +17,7 @@ Rows = Mapping[str, Sequence[Sequence[Any]]]
 SERVED_NAMES = ("tls", "http")  # a proxy serves others' names
 RANKS = ("dhcp", "kerberos", "ntlm", "smb share", "rdp", "nfs", "mdns", "reverse dns", "dns", "tls", "http")
 SCANNER = 100
+STEPS = {one.path: one.path.split(".") for one in (*ATTRIBUTES, *NUMBERS)}
 DATABASES = ("pgsql", "mysql", "mssql", "oracle", "mongodb", "redis")
 
 
@@ -98,16 +99,17 @@ def shaped(kept: Mapping[str, Any], numbers: Mapping[str, int]) -> Json:
         own = rows.get(attribute.path, ())
         if attribute.path == "hostname":
             own = [row for row in own if not (proxy and row[1] in SERVED_NAMES)]
-        entries = _entries(attribute, own)
-        _put(host, attribute.path, entries)
-        _put(host, f"{attribute.path}_count", len(entries) + len(kept["cut"].get(attribute.path, ())))
-        if kept["cut"].get(attribute.path):
-            _put(host, f"{attribute.path}_cut", len(kept["cut"][attribute.path]))
+        entries, cut = _entries(attribute, own) if own else [], len(kept["cut"].get(attribute.path, ()))
+        inside, last = _place(host, attribute.path)
+        inside[last], inside[f"{last}_count"] = entries, len(entries) + cut
+        if cut:
+            inside[f"{last}_cut"] = cut
     host["hostname"].sort(key=lambda entry: (min(map(RANKS.index, entry["source"])), entry["host"]))
     host["services"] = _services(rows)
     host["services_count"] = len(host["services"])
-    for path in dict.fromkeys(number.path for number in NUMBERS):
-        _put(host, path, numbers.get(path, 0))
+    for number in NUMBERS:
+        inside, last = _place(host, number.path)
+        inside[last] = numbers.get(number.path, 0)
     return host
 
 
@@ -150,12 +152,12 @@ def _services(rows: Rows) -> list[Json]:
     return [{"proto": proto, "port": port, "values": own} for (proto, port), own in sorted(found.items())]
 
 
-def _put(host: Json, path: str, value: Any) -> None:
-    """Put a value at a dotted path."""
-    *holders, last = path.split(".")
+def _place(host: Json, path: str) -> tuple[Json, str]:
+    """Return the object that a dotted path leads to, and the last name of the path."""
+    *holders, last = STEPS[path]
     for name in holders:
         host = host.setdefault(name, {})
-    host[last] = value
+    return host, last
 
 
 def _times(rows: Sequence[Sequence[Any]]) -> Times | None:

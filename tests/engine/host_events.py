@@ -40,16 +40,8 @@ def real_events(shared: Path, most: int = MOST, files: tuple[str, ...] = FILES) 
                 telling = {"hostname", "client_id", "lease_time"} & set(event.get("dhcp", {}))
                 flood = number[event["event_type"]] > most and not telling
                 if event["event_type"] in KINDS and not flood:
-                    events.append(with_server(event))
+                    events.append(event)
     return events
-
-
-def with_server(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the event with the header Server where Suricata's `custom` headers have it."""
-    for header in event.get("http", {}).get("response_headers", ()):
-        if header.get("name", "").lower() == "server":
-            event["http"]["server"] = header["value"]
-    return event
 
 
 def in_ecs(event: dict[str, Any]) -> dict[str, Any]:

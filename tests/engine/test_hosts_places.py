@@ -51,11 +51,29 @@ def tenant_events() -> list[dict[str, Any]]:
     ]
 
 
+def server_event() -> dict[str, Any]:
+    """Return a request to a server inside that says its software, as Suricata's `custom` headers have it."""
+    return {
+        "timestamp": "2026-11-02T10:00:09.250+0000",
+        "event_type": "http",
+        "src_ip": "10.10.10.8",
+        "src_port": 40100,
+        "dest_ip": "10.10.10.80",
+        "dest_port": 8080,
+        "proto": "TCP",
+        "geoip": {},
+        "hunt": {"tag": ["made-up"]},
+        "http": {"hostname": "intranet", "url": "/", "http_method": "GET", "status": 200, "server": "nginx/1.27"},
+    }
+
+
 def as_stored(event: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
     """Return an event as it is stored in a dialect."""
     if dialect == "eve":
         return event
     found = in_ecs(event)
+    if hunt := found["suricata"]["eve"].pop("hunt", None):
+        found["hunt"] = hunt
     if geo := found["suricata"]["eve"].pop("geoip", None):
         found["destination"]["geo"] = {"country_iso_code": geo["country_code2"]}
     return found
@@ -97,7 +115,7 @@ def world(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest
     """Return the world in each engine and dialect that test_hosts_eve.py does not have."""
     engine, dialect = request.param
     with new_place(request.getfixturevalue(engine)) as place:
-        events = [*real_events(shared, MOST, ("suricata8-verify",)), *tenant_events()]
+        events = [*real_events(shared, MOST, ("suricata8-verify",)), *tenant_events(), server_event()]
         settings = installed(place, tmp_path_factory.mktemp("office"), events, dialect)
         yield World(place.siem, settings, dialect, events)
 
@@ -135,6 +153,14 @@ def test_countries_are_those_that_events_say(world: World) -> None:
     assert own["10.10.10.5@1"] == {"SE", "NL"} and own["10.10.10.5@2"] == {"SE"} and own["10.10.10.6@2"] == {"NL"}
     rows = list_hosts(world.siem, world.settings, ["country=NL", "tenant=1"]).hosts
     assert [row.ip for row in rows] == ["10.10.10.5"]
+
+
+def test_the_software_of_a_web_server_and_tags_are_filled(world: World) -> None:
+    (service,) = world.hosts["10.10.10.80"]["host_id"]["services"]
+    assert {value["http_server"] for value in service["values"] if "http_server" in value} == {"nginx/1.27"}
+    assert [one["name"] for one in world.hosts["10.10.10.8"]["host_id"]["tag"]] == ["made-up"]
+    for asked in ("tag=made-up", "tag=made*"):
+        assert [row.ip for row in list_hosts(world.siem, world.settings, [asked]).hosts] == ["10.10.10.8"]
 
 
 def test_parts_and_pages_make_the_same_profiles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
