@@ -21,13 +21,13 @@ from connector.enrich.addresses import address_book, parse_address
 from connector.errors import NotThere
 from connector.hosts.attributes import BY_PATH
 from connector.hosts.changes import changed
-from connector.hosts.facts import Facts, limited, merged, summed
+from connector.hosts.facts import Count, Facts, limited, merged, summed
 from connector.hosts.gather import Found, Inside, gather, host_fields
 from connector.hosts.shape import EPOCH, shaped
 from connector.hunts.asking import Window
 from connector.hunts.intervals import SLOT, Stretch, joined
 from connector.hunts.mapped import INGESTED, Mapped
-from connector.hunts.parts import TIMES, Turn, every_part, with_part
+from connector.hunts.parts import Turn, every_part
 from connector.hunts.tally import instant
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -223,7 +223,7 @@ def _do(desk: _Desk, window: Window) -> tuple[int, int]:
     state = _state(desk.siem, desk.settings)
     desk.made.clear()
     done = max(state.mark or 0, window.end)
-    count = _Count(Turn(window.start, window.end, done, done - KEEP), state.counted)
+    count = Count(Turn(window.start, window.end, done, done - KEEP), state.counted)
     parts = gather(desk.siem, desk.mapped, window, desk.inside)
     written, hosts = Written(), set[str]()
     named = _Held()
@@ -250,28 +250,7 @@ def _take(desk: _Desk, held: _Held, said: Iterable[Found]) -> Written:
     return written
 
 
-@dataclass(frozen=True)
-class _Count:
-    """The turn that numbers are for, and the stretches that are counted already."""
-
-    turn: Turn
-    counted: tuple[Stretch, ...]
-
-    def parts(self, before: Json, own: Json | None) -> Json:
-        """Return the parts of a host with those of this turn; they stay as they are if it comes too late.
-
-        A settled part is said to be of all that is counted by then: that is few stretches, however often a host is
-        away.
-        """
-        parts = with_part(before, self.turn, own, summed)
-        if parts is None or not parts["settled"]:
-            return parts or before
-        old = [(start, min(end, self.turn.old)) for start, end in self.counted if start < self.turn.old]
-        times = joined([*((start, end) for start, end in parts["settled"][TIMES]), *old])
-        return {**parts, "settled": {**parts["settled"], TIMES: [list(time) for time in times]}}
-
-
-def _write(desk: _Desk, found: Mapping[str, Facts], count: _Count | None) -> Written:
+def _write(desk: _Desk, found: Mapping[str, Facts], count: Count | None) -> Written:
     """Return what was written of the hosts, whose facts are added; with a count the numbers are the window's."""
     now = instant(datetime.now(UTC))
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from connector.hosts.attributes import BY_PATH
 from connector.hosts.reading import Value
+from connector.hunts.intervals import Stretch, joined
+from connector.hunts.parts import TIMES, Turn, with_part
 
 Json = dict[str, Any]
 Times = tuple[int, int]  # first and last, epoch milliseconds
@@ -90,6 +92,26 @@ def summed(parts: Iterable[Mapping[str, Any]]) -> Json:
         for name, number in part["numbers"].items():
             total[name] = total.get(name, 0) + number
     return {"numbers": total}
+
+
+@dataclass(frozen=True)
+class Count:
+    """The window that numbers are for, and the stretches of time that are counted already."""
+
+    turn: Turn
+    counted: tuple[Stretch, ...]
+
+    def parts(self, before: Json, own: Json | None) -> Json:
+        """Return the parts of a host with those of the window; they stay as they are if it comes too late.
+
+        What is settled is said to be of all that is counted by then: few stretches, however often a host is away.
+        """
+        parts = with_part(before, self.turn, own, summed)
+        if parts is None or not parts["settled"]:
+            return parts or before
+        old = [(start, min(end, self.turn.old)) for start, end in self.counted if start < self.turn.old]
+        times = joined([*((start, end) for start, end in parts["settled"][TIMES]), *old])
+        return {**parts, "settled": {**parts["settled"], TIMES: [list(time) for time in times]}}
 
 
 def _mark(value: Value) -> int:

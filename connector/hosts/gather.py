@@ -209,7 +209,7 @@ class _Asking:
             return
 
         keys, seen = [f"k{n}" for n in range(len(names))], origin.of not in NAMED_ONLY
-        whose = pointed if origin.of == "reverse" else address
+        whose: Callable[[str], str | None] = pointed if origin.of == "reverse" else address
 
         def told(bucket: Mapping[str, Any]) -> Iterator[Found]:
             """Yield the value of a bucket, if it is one."""
@@ -228,9 +228,9 @@ class _Asking:
         """Yield the question for all numbers over events of some types on a side, if the source has the fields."""
         sources, index = self._sources([side]), self._where(kinds)
         own = {
-            f"n{n}": (number, inner)
+            f"n{n}": (number, counting)
             for n, number in enumerate(NUMBERS)
-            if (number.events, number.of) == (kinds, side) and (inner := self._counting(number)) is not None
+            if (number.events, number.of) == (kinds, side) and (counting := self._counting(number)) is not None
         }
         if sources is None or not index or not own:
             return
@@ -239,12 +239,12 @@ class _Asking:
             """Yield the numbers of a bucket."""
             ip = address(bucket["key"]["k0"])
             for name, (number, _) in own.items():
-                inner = bucket.get(name, bucket)
-                value = inner["value"] if "value" in inner else inner["doc_count"]
+                found = bucket.get(name, bucket)
+                value = found["value"] if "value" in found else found["doc_count"]
                 if ip and value:
                     yield Found(ip, number.path, number=int(value), seen=False, tenant=_tenant(bucket))
 
-        inner = {name: counting for name, (_, counting) in own.items() if counting}
+        inner = {name: each for name, (_, each) in own.items() if each}
         yield _Question(index, self._filters(kinds, side, part), sources, inner, told)
 
     def _counting(self, number: Number) -> Json | None:
