@@ -158,7 +158,7 @@ def _note(siem: Siem, settings: Settings, counted: Stretch, moves: bool, window:
 
     def edit(source: Json | None) -> Json:
         """Return the document with that."""
-        value = source["value"] if source else {"open": None}
+        value: Json = source["value"] if source else {"open": None}
         stretches = [(start, end) for start, end in value.get("counted", ())]
         mark = int(source["watermark"]) if source else counted[1]
         opened = value["open"]

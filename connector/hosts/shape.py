@@ -17,7 +17,7 @@ Rows = Mapping[str, Sequence[Sequence[Any]]]
 SERVED_NAMES = ("tls", "http")  # a proxy serves others' names
 RANKS = ("dhcp", "kerberos", "ntlm", "smb share", "rdp", "nfs", "mdns", "reverse dns", "dns", "tls", "http")
 SCANNER = 100
-STEPS = {one.path: one.path.split(".") for one in (*ATTRIBUTES, *NUMBERS)}
+STEPS = {path: path.split(".") for path in (*(a.path for a in ATTRIBUTES), *(n.path for n in NUMBERS))}
 DATABASES = ("pgsql", "mysql", "mssql", "oracle", "mongodb", "redis")
 
 
