@@ -164,9 +164,9 @@ def test_the_software_of_a_web_server_and_tags_are_filled(world: World) -> None:
 
 
 def test_parts_and_pages_make_the_same_profiles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "PART", 100)
-    monkeypatch.setattr(gathering, "PAGE", 7)
-    monkeypatch.setattr(building, "AT_ONCE", 50)
+    monkeypatch.setattr(gathering, "PART", 600)
+    monkeypatch.setattr(gathering, "PAGE", 25)
+    monkeypatch.setattr(building, "AT_ONCE", 300)
     world.forget()
     world.build()
     again = stored(world.siem, world.settings)
