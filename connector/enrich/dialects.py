@@ -41,6 +41,7 @@ ECS_NAMES = {
     "flow.pkts_toclient": "destination.packets",
     "flow.bytes_toserver": "source.bytes",
     "flow.bytes_toclient": "destination.bytes",
+    "geoip.country_iso_code": "destination.geo.country_iso_code",
     "alert.action": "event.type",
     "alert.severity": "event.severity",
 }

@@ -281,6 +281,16 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     ),
     _one("visitor", "ip", "addresses that had flows with it as a server", "flow", SERVER, CLIENT, most=200),
     Attribute(
+        "country",
+        ("code",),
+        "countries of addresses it had flows with, if events say them (Logstash, an ingest pipeline, ECS)",
+        (
+            Origin(("flow",), CLIENT, ("geoip.country_iso_code",)),
+            Origin(("flow",), CLIENT, ("geoip.country_code2",)),
+            Origin(("flow",), SERVER, ("geoip.country_code2",)),
+        ),
+    ),
+    Attribute(
         "unanswered",
         ("ip", "port"),
         "addresses and ports that did not answer it",
@@ -304,6 +314,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _served("tls_ja3s", "fingerprint of the server", "tls", "tls.ja3s.hash"),
     _served("tls_version", "TLS versions", "tls", "tls.version"),
     _served("http_type", "content types served", "http", "http.http_content_type"),
+    _served("http_server", "software of the web server, if Suricata logs the header Server", "http", "http.server"),
     Attribute(
         "services.http_proxied",
         ("proto", "port", "http_proxied"),

@@ -13,6 +13,8 @@ from typing import Any
 
 from connector.hosts.attributes import BY_PATH
 from connector.hosts.reading import Value
+from connector.hunts.intervals import Stretch, joined
+from connector.hunts.parts import TIMES, Turn, with_part
 
 Json = dict[str, Any]
 Times = tuple[int, int]  # first and last, epoch milliseconds
@@ -37,6 +39,14 @@ class Facts:
         """Add when the host was seen."""
         self.seen = _both(self.seen, times)
 
+    def add(self, other: Facts) -> None:
+        """Add the values and times of other facts of the same host."""
+        for path, values in other.lists.items():
+            for value, times in values.items():
+                self.note(path, value, times)
+        if other.seen:
+            self.saw(other.seen)
+
 
 def _both(one: Times | None, other: Times) -> Times:
     """Return the earliest and the latest of both."""
@@ -44,26 +54,22 @@ def _both(one: Times | None, other: Times) -> Times:
 
 
 def merged(kept: Mapping[str, Any] | None, facts: Facts) -> Json:
-    """Return what is kept of a host (`lists`, `cut`, `seen`) with more added."""
+    """Return what is kept of a host (`lists`, `cut`, `seen`) with more added; lists without anything new are shared."""
     before = kept or {"lists": {}, "cut": {}, "seen": None}
-    lists = {path: {tuple(row[:-2]): (row[-2], row[-1]) for row in rows} for path, rows in before["lists"].items()}
-    cut = {path: set(marks) for path, marks in before["cut"].items()}
+    lists, cut = dict(before["lists"]), dict(before["cut"])
     for path, values in facts.lists.items():
-        own = lists.setdefault(path, {})
+        own: Values = {tuple(row[:-2]): (row[-2], row[-1]) for row in lists.get(path, ())}
         for value, times in values.items():
             own[value] = _both(own.get(value), times)
         gone = limited(own, BY_PATH[path].most)
         if gone or path in cut:
-            marks = (cut.get(path, set()) | {_mark(value) for value in gone}) - {_mark(value) for value in own}
-            cut[path] = set(sorted(marks)[:MOST_CUT])
+            marks = ({*cut.get(path, ()), *map(_mark, gone)}).difference(map(_mark, own))
+            cut[path] = sorted(marks)[:MOST_CUT]
+        lists[path] = [[*value, *times] for value, times in sorted(own.items())]
     seen = facts.seen if before["seen"] is None else before["seen"]
     if facts.seen and before["seen"]:
         seen = _both(tuple(before["seen"]), facts.seen)
-    return {
-        "lists": {path: [[*value, *times] for value, times in sorted(own.items())] for path, own in lists.items()},
-        "cut": {path: sorted(marks) for path, marks in cut.items()},
-        "seen": list(seen) if seen else None,
-    }
+    return {"lists": lists, "cut": cut, "seen": list(seen) if seen else None}
 
 
 def limited(values: Values, most: int) -> list[Value]:
@@ -86,6 +92,26 @@ def summed(parts: Iterable[Mapping[str, Any]]) -> Json:
         for name, number in part["numbers"].items():
             total[name] = total.get(name, 0) + number
     return {"numbers": total}
+
+
+@dataclass(frozen=True)
+class Count:
+    """The window that numbers are for, and the stretches of time that are counted already."""
+
+    turn: Turn
+    counted: tuple[Stretch, ...]
+
+    def parts(self, before: Json, own: Json | None) -> Json:
+        """Return the parts of a host with those of the window; they stay as they are if it comes too late.
+
+        What is settled is said to be of all that is counted by then: few stretches, however often a host is away.
+        """
+        parts = with_part(before, self.turn, own, summed)
+        if parts is None or not parts["settled"]:
+            return parts or before
+        old = [(start, min(end, self.turn.old)) for start, end in self.counted if start < self.turn.old]
+        times = joined([*((start, end) for start, end in parts["settled"][TIMES]), *old])
+        return {**parts, "settled": {**parts["settled"], TIMES: [list(time) for time in times]}}
 
 
 def _mark(value: Value) -> int:

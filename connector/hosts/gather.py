@@ -1,19 +1,24 @@
 """What the events of a window say of hosts, asked of the engine as aggregations: no event is ever read.
 
+A window with many events is asked in parts, some addresses after others: then a host is complete when its part is, and
+what is held at a time is bounded. What names a host in another field than that of client or server comes before them.
+
 Promises: each question goes only to the indices that have events for it; however many hosts and values there are, pages
 bring them all. Will not: tell of addresses outside of the organisation, whose number nobody bounds.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, NamedTuple
 
 from connector.enrich.dialects import stored_name, stored_text
 from connector.hosts.attributes import ATTRIBUTES, CLIENT, NUMBERS, SERVER, Number, Origin
 from connector.hosts.facts import Times
-from connector.hosts.reading import Value, address, pointed, read
+from connector.hosts.reading import LONGEST, Value, address, pointed, read
 from connector.hunts.asking import Window
 from connector.hunts.census import census
 from connector.hunts.fields import Fields
@@ -24,16 +29,18 @@ from connector.siem.wire import siem_error
 
 Json = dict[str, Any]
 Inside = Callable[[str], bool]
-FIRST, PAGE = 1000, 20_000  # buckets of the first page, and of further ones: each page looks at all events again
+PAGE = 10_000  # buckets of a page
 TOGETHER = 8  # searches of one round trip
+PART = 200_000  # events of the hosts that are asked for at a time, as far as they are several
 BUSY = 429  # the status of a search that an engine has no memory or no room for now
 SIDES = (CLIENT, SERVER)
 NAMED_ONLY = ("reverse", "hunt.dns.ips")  # to be named is not to be seen
+TENANT = "tenant_id"
+MAPPED_V4 = 0xFFFF << 32  # where IPv4 lies among addresses, for an engine
 MANY_INDICES = 2000  # characters of index names in an address
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """One thing that a window says of a host: a value of a list, or a number, or only when it was seen."""
 
     ip: str
@@ -42,6 +49,28 @@ class Found:
     times: Times = (0, 0)
     number: int = 0
     seen: bool = True
+    tenant: str = ""
+
+    @property
+    def host(self) -> str:
+        """Return the id of the host: its address, and its tenant if the sensor says one."""
+        return f"{self.ip}@{self.tenant}" if self.tenant else self.ip
+
+
+@dataclass(frozen=True)
+class Part:
+    """Addresses from one on and below another, in an engine's order; without one there is no end on that side."""
+
+    first: str | None = None
+    below: str | None = None
+
+    def filters(self, name: str) -> list[Json]:
+        """Return the filter for events whose field has such an address; none if all have."""
+        ends = {word: value for word, value in (("gte", self.first), ("lt", self.below)) if value is not None}
+        return [{"range": {name: ends}}] if ends else []
+
+
+EVERYONE = Part()
 
 
 @dataclass(frozen=True)
@@ -49,16 +78,18 @@ class _Question:
     """One aggregation: where, over which events, by which fields, and what its buckets mean."""
 
     index: str
-    query: Json
+    filters: Sequence[Json]
     sources: Sequence[Json]
     inner: Json
     told: Callable[[Mapping[str, Any]], Iterator[Found]]
 
-    def body(self, size: int, after: Json | None = None) -> Json:
-        """Return the search for a page."""
-        page = {"size": size, "sources": list(self.sources), **({"after": after} if after else {})}
+    def body(self, after: Json | None = None) -> Json:
+        """Return the search for a page; a further one looks only at events that can have what comes after."""
+        page = {"size": PAGE, "sources": list(self.sources), **({"after": after} if after else {})}
+        left = [{"range": {self.sources[0]["k0"]["terms"]["field"]: {"gte": after["k0"]}}}] if after else []
+        query = {"bool": {"filter": [*self.filters, *left]}}
         aggs = {"hosts": {"composite": page, "aggs": self.inner}}
-        return {"size": 0, "track_total_hits": False, "query": self.query, "aggs": aggs}
+        return {"size": 0, "track_total_hits": False, "query": query, "aggs": aggs}
 
 
 def host_fields(siem: Siem, settings: Settings) -> Mapped:
@@ -66,58 +97,81 @@ def host_fields(siem: Siem, settings: Settings) -> Mapped:
     check_apart(siem, settings.sources)
     names = {name.rstrip("?") for each in ATTRIBUTES for origin in each.origins for name in _names(origin)}
     names |= {name for number in NUMBERS for name in (number.sums, number.of, *number.where) if name}
-    names |= {"hunt.client.scope", "hunt.server.scope"}
+    names |= {"hunt.client.scope", "hunt.server.scope", TENANT}
     return tuple((source, named_fields(siem, source, names)) for source in settings.sources)
 
 
-def gather(siem: Siem, mapped: Mapped, window: Window, inside: Inside) -> Iterator[Found]:
-    """Yield all that the events of a window say of hosts; `inside` tells whose addresses are the organisation's.
+def gather(siem: Siem, mapped: Mapped, window: Window, inside: Inside) -> Iterator[Iterator[Found]]:
+    """Yield all that the events of a window say of hosts: what names them elsewhere, then all else, part by part.
 
-    SiemError if the engine fails.
+    `inside` tells whose addresses are the organisation's. SiemError if the engine fails.
     """
     events = census(siem, mapped, (), lambda _: [window.filter])
-    questions = [
-        question
+    asking = [
+        _Asking(source, fields, events[source.pattern].indices, window)
         for source, fields in mapped
         if events[source.pattern].events
-        for question in _questions(source, fields, events[source.pattern].indices, window)
     ]
+    number = sum(found.events for found in events.values())
+    yield _answers(siem, [question for each in asking for question in each.named()], inside)
+    for part in _parts(siem, asking, number):
+        yield _answers(siem, [question for each in asking for question in each.questions(part)], inside)
+
+
+def _parts(siem: Siem, asking: Sequence[_Asking], number: int) -> Iterator[Part]:
+    """Yield the parts that a window with so many events is asked in."""
+    if number <= PART:
+        yield EVERYONE
+        return
+    counts: Counter[int] = Counter()
+    counting = [question for each in asking for side in SIDES for question in each.of_side(side, EVERYONE, bare=True)]
+    for found in _answers(siem, counting, lambda _: True):
+        counts[_place(found.ip)] += found.number
+    held, first = 0, None
+    for place in sorted(counts):
+        if held and held + counts[place] > PART:
+            below = _at_place(place)
+            yield Part(first, below)
+            held, first = 0, below
+        held += counts[place]
+    yield Part(first)
+
+
+def _place(ip: str) -> int:
+    """Return where an address is in an engine's order."""
+    found = ip_address(ip)
+    return int(found) + MAPPED_V4 if found.version == 4 else int(found)
+
+
+def _at_place(place: int) -> str:
+    """Return the address at a place."""
+    return str(IPv4Address(place - MAPPED_V4) if place >> 32 == MAPPED_V4 >> 32 else IPv6Address(place))
+
+
+def _answers(siem: Siem, questions: Sequence[_Question], inside: Inside) -> Iterator[Found]:
+    """Yield what the answers to questions say of hosts inside."""
     for start in range(0, len(questions), TOGETHER):
         some = questions[start : start + TOGETHER]
-        answers = siem.msearch([(question.index, question.body(FIRST)) for question in some])
+        answers = siem.msearch([(question.index, question.body()) for question in some])
         for question, answer in zip(some, answers, strict=True):
             for bucket in _buckets(siem, question, answer):
-                yield from (found for found in question.told(bucket) if inside(found.ip))
+                for found in question.told(bucket):
+                    if inside(found.ip):
+                        yield found
 
 
 def _buckets(siem: Siem, question: _Question, answer: Json) -> Iterator[Json]:
     """Yield every bucket of a question; `answer` is its first page."""
     if "error" in answer and answer.get("status") == BUSY:
-        answer = siem.search(question.index, question.body(FIRST))  # by itself, and again while the engine is busy
+        answer = siem.search(question.index, question.body())  # by itself, and again while the engine is busy
     if "error" in answer:
         raise siem_error(answer.get("status", 0), f"asking {question.index} of hosts", answer)
-    size = FIRST
     while True:
         page = answer.get("aggregations", {}).get("hosts", {"buckets": []})
         yield from page["buckets"]
-        if len(page["buckets"]) < size:
+        if len(page["buckets"]) < PAGE:
             return
-        size = PAGE
-        answer = siem.search(question.index, question.body(PAGE, page["after_key"]))
-
-
-def _questions(
-    source: Source, fields: Fields, indices: Mapping[str, Sequence[str]] | None, window: Window
-) -> Iterator[_Question]:
-    """Yield the aggregations that a source needs for a window."""
-    asking = _Asking(source, fields, indices, window)
-    for attribute in ATTRIBUTES:
-        for origin in attribute.origins:
-            yield from asking.of_origin(attribute.path, origin)
-    for number in NUMBERS:
-        yield from asking.of_number(number)
-    for side in SIDES:
-        yield from asking.of_side(side)
+        answer = siem.search(question.index, question.body(page["after_key"]))
 
 
 @dataclass(frozen=True)
@@ -129,55 +183,96 @@ class _Asking:
     indices: Mapping[str, Sequence[str]] | None
     window: Window
 
-    def of_origin(self, path: str, origin: Origin) -> Iterator[_Question]:
+    def named(self) -> Iterator[_Question]:
+        """Yield the questions for what names hosts in other fields than those of client and server."""
+        for attribute in ATTRIBUTES:
+            for origin in attribute.origins:
+                if origin.of not in SIDES:
+                    yield from self._of_origin(attribute.path, origin, EVERYONE)
+
+    def questions(self, part: Part) -> Iterator[_Question]:
+        """Yield all other questions about the hosts of a part."""
+        for attribute in ATTRIBUTES:
+            for origin in attribute.origins:
+                if origin.of in SIDES:
+                    yield from self._of_origin(attribute.path, origin, part)
+        for kinds, side in dict.fromkeys((number.events, number.of) for number in NUMBERS):
+            yield from self._of_numbers(kinds, side, part)
+        for side in SIDES:
+            yield from self.of_side(side, part)
+
+    def _of_origin(self, path: str, origin: Origin, part: Part) -> Iterator[_Question]:
         """Yield the question for the values of an origin, if the source has its fields."""
         names = _names(origin)[: len(origin.fields) + (origin.of != "reverse")]
-        sources = self._sources(names)
-        if sources is None or not (index := self._where(origin.events)):
+        sources, index = self._sources(names), self._where(origin.events)
+        if sources is None or not index:
             return
+
+        keys, seen = [f"k{n}" for n in range(len(names))], origin.of not in NAMED_ONLY
+        whose: Callable[[str], str | None] = pointed if origin.of == "reverse" else address
 
         def told(bucket: Mapping[str, Any]) -> Iterator[Found]:
             """Yield the value of a bucket, if it is one."""
-            key = [str(bucket["key"][f"k{n}"] if bucket["key"][f"k{n}"] is not None else "") for n in range(len(names))]
-            ip = pointed(key[0]) if origin.of == "reverse" else address(key[0])
-            value = read(origin.read, key[1:])
-            times = _times(bucket)
+            own = bucket["key"]
+            key = ["" if own[name] is None else str(own[name]) for name in keys]
+            ip, value, times = whose(key[0]), read(origin.read, key[1:]), _times(bucket)
             if ip and value and times:
                 marked = (*value, origin.mark) if origin.mark else value
-                yield Found(ip, path, marked, times, seen=origin.of not in NAMED_ONLY)
+                yield Found(ip, path, marked, times, 0, seen, _tenant(bucket))
 
-        query = self._query(origin.events, origin.of, origin.where)
-        yield _Question(index, query, sources, self._span, told)
+        filters = self._filters(origin.events, origin.of, part)
+        filters += [self._is_one(name, texts) for name, texts in origin.where.items()]
+        yield _Question(index, filters, sources, self._span, told)
 
-    def of_number(self, number: Number) -> Iterator[_Question]:
-        """Yield the question for a number, if the source has its fields."""
-        sources, index = self._sources([number.of]), self._where(number.events)
-        summed = self.fields.exact(stored_name(number.sums, self.source.dialect)) if number.sums else None
-        if sources is None or not index or (number.sums and not summed):
+    def _of_numbers(self, kinds: Sequence[str], side: str, part: Part) -> Iterator[_Question]:
+        """Yield the question for all numbers over events of some types on a side, if the source has the fields."""
+        sources, index = self._sources([side]), self._where(kinds)
+        own = {
+            f"n{n}": (number, counting)
+            for n, number in enumerate(NUMBERS)
+            if (number.events, number.of) == (kinds, side) and (counting := self._counting(number)) is not None
+        }
+        if sources is None or not index or not own:
             return
-        inner = {"sum": {"sum": {"field": summed}}} if summed else {}
 
         def told(bucket: Mapping[str, Any]) -> Iterator[Found]:
-            """Yield the number of a bucket."""
-            ip, value = address(bucket["key"]["k0"]), bucket["sum"]["value"] if summed else bucket["doc_count"]
-            if ip and value:
-                yield Found(ip, number.path, number=int(value), seen=False)
+            """Yield the numbers of a bucket."""
+            ip = address(bucket["key"]["k0"])
+            for name, (number, _) in own.items():
+                found = bucket.get(name, bucket)
+                value = found["value"] if "value" in found else found["doc_count"]
+                if ip and value:
+                    yield Found(ip, number.path, number=int(value), seen=False, tenant=_tenant(bucket))
 
-        yield _Question(index, self._query(number.events, number.of, number.where), sources, inner, told)
+        inner = {name: each for name, (_, each) in own.items() if each}
+        yield _Question(index, self._filters(kinds, side, part), sources, inner, told)
 
-    def of_side(self, side: str) -> Iterator[_Question]:
-        """Yield the question when hosts were seen on one side, in events of any type."""
+    def _counting(self, number: Number) -> Json | None:
+        """Return the aggregation inside of a host's bucket for a number, empty for that of its events.
+
+        None if the source lacks the field.
+        """
+        if number.where:
+            return {"filter": {"bool": {"filter": [self._is_one(name, texts) for name, texts in number.where.items()]}}}
+        if not number.sums:
+            return {}
+        stored = self.fields.exact(stored_name(number.sums, self.source.dialect))
+        return {"sum": {"field": stored}} if stored else None
+
+    def of_side(self, side: str, part: Part, *, bare: bool = False) -> Iterator[_Question]:
+        """Yield the question when hosts were seen on one side, in events of any type; `bare`: only in how many."""
         sources = self._sources([side])
         if sources is None:
             return
 
         def told(bucket: Mapping[str, Any]) -> Iterator[Found]:
-            """Yield when a host was seen."""
-            ip, times = address(bucket["key"]["k0"]), _times(bucket)
+            """Yield when a host was seen, and the number of its events."""
+            ip, times = address(bucket["key"]["k0"]), (0, 0) if bare else _times(bucket)
             if ip and times:
-                yield Found(ip, "", times=times)
+                yield Found(ip, "", times=times, number=bucket["doc_count"], tenant=_tenant(bucket))
 
-        yield _Question(self.source.pattern, self._query((), side, {}), sources, self._span, told)
+        inner = {} if bare else self._span
+        yield _Question(self.source.pattern, self._filters((), side, part), sources, inner, told)
 
     @property
     def _span(self) -> Json:
@@ -194,6 +289,8 @@ class _Asking:
                 return None
             terms: Json = {"field": stored, **({"missing_bucket": True} if name.endswith("?") else {})}
             sources.append({f"k{n}": {"terms": terms}})
+        if tenant := self.fields.exact(stored_name(TENANT, self.source.dialect)):
+            sources.append({"tenant": {"terms": {"field": tenant, "missing_bucket": True}}})
         return sources
 
     def _where(self, kinds: Sequence[str]) -> str:
@@ -203,15 +300,15 @@ class _Asking:
         names = ",".join(sorted({index for kind in kinds for index in self.indices.get(kind, ())}))
         return names if len(names) <= MANY_INDICES else self.source.pattern
 
-    def _query(self, kinds: Sequence[str], of: str, where: Mapping[str, Sequence[str]]) -> Json:
-        """Return the query for events of some types in the window that fit further conditions."""
+    def _filters(self, kinds: Sequence[str], of: str, part: Part) -> list[Json]:
+        """Return the filters for events of some types in the window, on a side those of a part's hosts."""
         filters = [self.window.filter]
         if kinds:
             filters.append({"terms": {self._exact(EVENT_TYPE): list(kinds)}})
         if of in SIDES:
             filters.append({"term": {self._exact(of.removesuffix("ip") + "scope"): "internal"}})
-        filters += [self._is_one(name, texts) for name, texts in where.items()]
-        return {"bool": {"filter": filters}}
+            filters += part.filters(self._exact(of))
+        return filters
 
     def _is_one(self, name: str, texts: Sequence[str]) -> Json:
         """Return the filter for events whose field is one of the texts, or begins so."""
@@ -236,3 +333,9 @@ def _times(bucket: Mapping[str, Any]) -> Times | None:
     """Return the first and the last time of a bucket; None if no event of it has a time."""
     first, last = bucket["first"]["value"], bucket["last"]["value"]
     return None if first is None else (int(first), int(last))
+
+
+def _tenant(bucket: Mapping[str, Any]) -> str:
+    """Return the tenant of a bucket, empty if its events say none."""
+    tenant = bucket["key"].get("tenant")
+    return "" if tenant is None else str(tenant)[:LONGEST]

@@ -31,6 +31,9 @@ LIMIT = 1000
 ASKED = re.compile(r"^([\w.]+)\s*(>=|<=|=)\s*(.*)$", re.DOTALL)
 SHORT = {"port": "services.port", "proto": "services.proto", "service": "services.values.app_proto"}
 PLAIN = ("hostname.host", "username.user", "roles.name", "department.name")
+WANTED = ("ip", "tenant", "host_id")  # of a profile in a list
+SHOWN, MOST_DECLARED = 20, 10_000
+ELSEWHERE = re.compile(r"^(hunt|declared)\s*=\s*(.+)$", re.DOTALL)
 EVENTS = 50  # of a user, the newest
 
 
@@ -62,6 +65,7 @@ class Row:
     last_seen: str | None
     findings: int | None = None
     hits: int | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,17 @@ class User:
 
 
 def profile(siem: Siem, settings: Settings, ip: str) -> Host:
-    """Return the profile of an address; Refused if it is no address, or there is none."""
-    known = address(ip)
+    """Return the profile of an address, or of one of a tenant (`10.0.0.5@3`).
+
+    Refused if it is no address, or there is no profile.
+    """
+    plain, _, tenant = ip.partition("@")
+    known = address(plain)
     if known is None:
         raise Refused(f"{ip} is no address of a host: `hunts hosts {ip}` looks for it as a name, user or role")
-    stored = siem.get(settings.state("hosts"), known)
+    stored = siem.get(settings.state("hosts"), f"{known}@{tenant}" if tenant else known)
     if stored is None:
-        raise Refused(f"there is no profile of {known}: `hunts hosts build` builds them from the events there are")
+        raise Refused(_no_profile(siem, settings, known))
     source = stored.source
     users = [entry["user"] for entry in at(source["host_id"], "username") or ()]
     found = _findings(siem, settings, {"terms": {"client.ip": [known]}}, {"terms": {"server.ip": [known]}})
@@ -118,14 +126,15 @@ def list_hosts(
 
     Refused if something asked for is no attribute.
     """
-    filters: list[Json] = [{"exists": {"field": "host_id.first_seen"}}, *map(condition, asked)]
+    filters: list[Json] = [{"exists": {"field": "host_id.first_seen"}}]
+    filters += [_elsewhere(siem, settings, text) or condition(text) for text in asked]
     if since:
         filters.append({"range": {"host_id.last_seen": {"gte": instant(since)}}})
-    behind = _behind(siem, settings, of) if of else {}
+    behind = _behind(siem, settings, {"term": {"hunt.id": of.id}}) if of else {}
     if of:
         filters.append({"terms": {"ip": sorted(behind)}})
     index, query = settings.state("hosts"), {"bool": {"filter": filters}}
-    body = {"query": query, "sort": [{"host_id.last_seen": "desc"}, {"ip": "asc"}], "_source": ["ip", "host_id"]}
+    body = {"query": query, "sort": [{"host_id.last_seen": "desc"}, {"ip": "asc"}], "_source": WANTED}
     found = [hit["_source"] for hit in islice(siem.scan(index, body), limit)]
     rows = tuple(_row(source, behind.get(source["ip"])) for source in found)
     return Rows(rows, siem.count(index, query) - len(rows))
@@ -166,7 +175,7 @@ def user(siem: Siem, settings: Settings, name: str) -> User:
 def _stored(name: str) -> str:
     """Return the field of our index for an attribute; Refused if there is none."""
     name = SHORT.get(name, name).removeprefix("host_id.")
-    if name == "ip":
+    if name in ("ip", "tenant"):
         return name
     if name in HOST_LISTS and name != "services.values":
         return f"host_id.{name}.{HOST_LISTS[name][0]}"
@@ -187,10 +196,38 @@ def _like(stored: str, value: str) -> Json:
     return {"term": {stored: value}}
 
 
-def _behind(siem: Siem, settings: Settings, hunt: Hunt) -> dict[str, tuple[int, int]]:
-    """Return the addresses behind a hunt's findings, with how many findings and events each has."""
+def _no_profile(siem: Siem, settings: Settings, ip: str) -> str:
+    """Return what to say if an address has no profile: those of its tenants, or how profiles come to be."""
+    body = {"query": {"term": {"ip": ip}}, "sort": [{"tenant": "asc"}], "_source": ["tenant"]}
+    hits = siem.search(settings.state("hosts"), {**body, "size": SHOWN})["hits"]["hits"]
+    tenants = ", ".join(f"`hunts host {hit['_id']}`" for hit in hits)
+    if tenants:
+        return f"{ip} has profiles of tenants alone: {tenants}"
+    return f"there is no profile of {ip}: `hunts hosts build` builds them from the events there are"
+
+
+def _elsewhere(siem: Siem, settings: Settings, asked: str) -> Json | None:
+    """Return the query for hosts that a hunt has found, or that somebody declared; None if neither is asked for."""
+    match = ELSEWHERE.match(asked)
+    if match is None:
+        return None
+    what, value = match.groups()
+    if what == "hunt":
+        return {"terms": {"ip": sorted(_behind(siem, settings, _like("hunt.name", value)))}}
+    options = [_like(name, value) for name in ("threat", "kind", "phase", "status")]
+    query = {"bool": {"should": options, "minimum_should_match": 1}}
+    hits = siem.scan(settings.state("declarations"), {"query": query, "_source": ["asset"]})
+    assets = {str(hit["_source"]["asset"]["value"]) for hit in islice(hits, MOST_DECLARED)}
+    ips = sorted({known for asset in assets if (known := address(asset))})
+    users = sorted({asset.lower() for asset in assets if address(asset) is None})
+    named = [{"terms": {"ip": ips}}, {"terms": {"host_id.username.user": users}}]
+    return {"bool": {"should": named, "minimum_should_match": 1}}
+
+
+def _behind(siem: Siem, settings: Settings, query: Json) -> dict[str, tuple[int, int]]:
+    """Return the addresses behind findings, with how many findings and events each has."""
     own: dict[str, tuple[int, int]] = {}
-    body = {"query": {"term": {"hunt.id": hunt.id}}, "_source": ["client", "server", "count", "group"]}
+    body = {"query": query, "_source": ["client", "server", "count", "group"]}
     for hit in siem.scan(settings.state("findings"), body):
         source = hit["_source"]
         sides = [source.get("client", {}).get("ip")]
@@ -232,6 +269,7 @@ def _row(source: Mapping[str, Any], behind: tuple[int, int] | None) -> Row:
         last_seen=host.get("last_seen"),
         findings=behind[0] if behind else None,
         hits=behind[1] if behind else None,
+        tenant=source.get("tenant"),
     )
 
 

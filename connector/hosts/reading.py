@@ -6,6 +6,7 @@ Promises: events are written by attackers: a value is text of at most `LONGEST` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 LONGEST = 256  # characters of a value
@@ -14,6 +15,7 @@ REVERSE = {".in-addr.arpa": 4, ".ip6.arpa": 6}
 Value = tuple[str, ...]
 
 
+@lru_cache(maxsize=100_000)  # answers name the same addresses again and again
 def address(text: object) -> str | None:
     """Return an address in its one spelling; None if it is none, or no host's."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from connector.hosts.attributes import ATTRIBUTES, NUMBERS, Attribute
@@ -16,6 +17,7 @@ Rows = Mapping[str, Sequence[Sequence[Any]]]
 SERVED_NAMES = ("tls", "http")  # a proxy serves others' names
 RANKS = ("dhcp", "kerberos", "ntlm", "smb share", "rdp", "nfs", "mdns", "reverse dns", "dns", "tls", "http")
 SCANNER = 100
+STEPS = {path: path.split(".") for path in (*(a.path for a in ATTRIBUTES), *(n.path for n in NUMBERS))}
 DATABASES = ("pgsql", "mysql", "mssql", "oracle", "mongodb", "redis")
 
 
@@ -97,16 +99,17 @@ def shaped(kept: Mapping[str, Any], numbers: Mapping[str, int]) -> Json:
         own = rows.get(attribute.path, ())
         if attribute.path == "hostname":
             own = [row for row in own if not (proxy and row[1] in SERVED_NAMES)]
-        entries = _entries(attribute, own)
-        _put(host, attribute.path, entries)
-        _put(host, f"{attribute.path}_count", len(entries) + len(kept["cut"].get(attribute.path, ())))
-        if kept["cut"].get(attribute.path):
-            _put(host, f"{attribute.path}_cut", len(kept["cut"][attribute.path]))
+        entries, cut = _entries(attribute, own) if own else [], len(kept["cut"].get(attribute.path, ()))
+        inside, last = _place(host, attribute.path)
+        inside[last], inside[f"{last}_count"] = entries, len(entries) + cut
+        if cut:
+            inside[f"{last}_cut"] = cut
     host["hostname"].sort(key=lambda entry: (min(map(RANKS.index, entry["source"])), entry["host"]))
     host["services"] = _services(rows)
     host["services_count"] = len(host["services"])
-    for path in dict.fromkeys(number.path for number in NUMBERS):
-        _put(host, path, numbers.get(path, 0))
+    for number in NUMBERS:
+        inside, last = _place(host, number.path)
+        inside[last] = numbers.get(number.path, 0)
     return host
 
 
@@ -149,12 +152,12 @@ def _services(rows: Rows) -> list[Json]:
     return [{"proto": proto, "port": port, "values": own} for (proto, port), own in sorted(found.items())]
 
 
-def _put(host: Json, path: str, value: Any) -> None:
-    """Put a value at a dotted path."""
-    *holders, last = path.split(".")
+def _place(host: Json, path: str) -> tuple[Json, str]:
+    """Return the object that a dotted path leads to, and the last name of the path."""
+    *holders, last = STEPS[path]
     for name in holders:
         host = host.setdefault(name, {})
-    host[last] = value
+    return host, last
 
 
 def _times(rows: Sequence[Sequence[Any]]) -> Times | None:
@@ -169,5 +172,11 @@ def _seen(times: Sequence[int]) -> Json:
 
 def epoch_text(milliseconds: int) -> str:
     """Return epoch milliseconds as our documents write a moment: ISO 8601 in UTC, to the millisecond."""
-    moment = EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    minute, rest = divmod(milliseconds, 60_000)
+    return f"{_minute_text(minute)}:{rest // 1000:02d}.{rest % 1000:03d}Z"
+
+
+@lru_cache(maxsize=100_000)  # a profile has hundreds of times, and most of them share minutes
+def _minute_text(minute: int) -> str:
+    """Return a minute of epoch time as ISO 8601 in UTC."""
+    return (EPOCH + timedelta(minutes=minute)).isoformat(timespec="minutes").removesuffix("+00:00")

@@ -74,6 +74,7 @@ HOST_LISTS: dict[str, tuple[str, ...]] = {
     "mdns.offered": ("name",),
     "peer": ("ip",),
     "visitor": ("ip",),
+    "country": ("code",),
     "unanswered": ("ip", "port"),
     "alert": ("signature", "signature_id", "side"),
     "alert_category": ("name", "side"),
@@ -89,6 +90,7 @@ HOST_LISTS: dict[str, tuple[str, ...]] = {
         "tls_ja3s",
         "tls_version",
         "http_type",
+        "http_server",
         "http_proxied",
         "ssh_software",
     ),
@@ -222,6 +224,7 @@ STATE_MAPPINGS: dict[str, dict[str, Any]] = {
     },
     "hosts": {
         "ip": {"type": "ip"},
+        "tenant": KEYWORD,
         "host_id": _host(),
         "changes": {"properties": {"what": KEYWORD, "value": KEYWORD, "time": DATE}},
         "kept": STORED,

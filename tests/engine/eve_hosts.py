@@ -67,6 +67,7 @@ SERVED = {
     "tls_name": ("tls", "tls.subjectaltname"),
     "tls_ja3s": ("tls", "tls.ja3s.hash"),
     "http_type": ("http", "http.http_content_type"),
+    "http_server": ("http", "http.server"),
     "ssh_software": ("ssh", "ssh.server.software_version"),
 }
 
@@ -205,3 +206,18 @@ COMPARED = {
     "dhcp.router", "dhcp.dns_server", "mdns.asked", "mdns.offered", "hostname", "username",
 }  # fmt: skip
 MARKS = {"dhcp", "kerberos", "ntlm", "mdns", "ftp"}  # of names and users that are counted here
+
+
+def facts_of(kept: dict[str, Any]) -> dict[str, dict[tuple[str, ...], list[int]]]:
+    """Return what a profile keeps, as `counted` has it, of what is counted here."""
+    assert not any(kept["cut"].get(path) for path in COMPARED)
+    own = {
+        path: {tuple(row[:-2]): row[-2:] for row in kept["lists"].get(path, ()) if _counted_here(path, row)}
+        for path in COMPARED
+    }
+    return {path: found for path, found in own.items() if found}
+
+
+def _counted_here(path: str, row: list[Any]) -> bool:
+    """Tell whether a row comes from an origin that is counted here."""
+    return path not in ("hostname", "username", "mac") or row[-3] in MARKS

@@ -4,9 +4,11 @@ from itertools import permutations
 
 from connector.hosts.attributes import BY_PATH
 from connector.hosts.changes import changed
-from connector.hosts.facts import Facts, limited, merged, summed
+from connector.hosts.facts import Count, Facts, limited, merged, summed
 from connector.hosts.reading import address, pointed, read
-from connector.hosts.shape import SCANNER, shaped
+from connector.hosts.shape import SCANNER, epoch_text, shaped
+from connector.hunts.intervals import SLOT
+from connector.hunts.parts import Turn, every_part
 
 AGENT = "http.user_agent"
 
@@ -71,6 +73,24 @@ def test_addresses_have_one_spelling():
 
 def test_numbers_add_up():
     assert summed([{"numbers": {"a": 1}}, {"numbers": {"a": 2, "b": 3}}]) == {"numbers": {"a": 3, "b": 3}}
+
+
+def test_a_host_that_is_often_away_is_told_few_stretches():
+    parts = {"settled": None, "windows": {}}
+    for n in range(0, 400, 2):  # it is there in every other window
+        start, end = n * SLOT, (n + 1) * SLOT
+        parts = Count(Turn(start, end, end, end - 2 * SLOT), ((0, start),)).parts(parts, {"numbers": {"a": 1}})
+    assert summed(every_part(parts)) == {"numbers": {"a": 200}}
+    assert len(parts["windows"]) <= 2 and parts["settled"]["times"] == [[0, 397 * SLOT]]
+    again = Count(Turn(4 * SLOT, 5 * SLOT, 399 * SLOT, 397 * SLOT), ((0, 399 * SLOT),))
+    assert again.parts(parts, {"numbers": {"a": 9}}) == parts
+    before = Count(Turn(-2 * SLOT, -SLOT, 399 * SLOT, 397 * SLOT), ((0, 399 * SLOT),))
+    assert summed(every_part(before.parts(parts, {"numbers": {"a": 9}}))) == {"numbers": {"a": 209}}
+
+
+def test_moments_are_written_to_the_millisecond():
+    assert epoch_text(1_790_000_400_007) == "2026-09-21T14:20:00.007Z"
+    assert epoch_text(59_999) == "1970-01-01T00:00:59.999Z" and epoch_text(-1) == "1969-12-31T23:59:59.999Z"
 
 
 def test_a_scanner_is_who_is_not_answered_by_many():
