@@ -1,4 +1,4 @@
-"""Profiles as people ask for them: one host, the hosts that have something, those behind a hunt's findings, a user's.
+"""Profiles as people ask for them: one host, the hosts that have something, those behind a hunt's findings.
 
 Promises: what is left out of a list is counted in it; findings and declarations are looked up when they are asked for,
 so that their status is today's. Will not: write.
@@ -13,14 +13,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from connector.enrich.dialects import stored_name
 from connector.errors import Refused
-from connector.hosts.attributes import USERS, Origin
-from connector.hosts.gather import host_fields
 from connector.hosts.reading import address
 from connector.hosts.shape import at, names
 from connector.hunts.hunt import Hunt
-from connector.hunts.mapped import EVENT_TYPE, Mapped
 from connector.hunts.tally import instant
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -31,7 +27,6 @@ LIMIT = 1000
 ASKED = re.compile(r"^([\w.]+)\s*(>=|<=|=)\s*(.*)$", re.DOTALL)
 SHORT = {"port": "services.port", "proto": "services.proto", "service": "services.values.app_proto"}
 PLAIN = ("hostname.host", "username.user", "roles.name", "department.name")
-EVENTS = 50  # of a user, the newest
 
 
 @dataclass(frozen=True)
@@ -72,27 +67,14 @@ class Rows:
     left_out: int
 
 
-@dataclass(frozen=True)
-class User:
-    """All of a user: hosts, what was found on them, and the events that name the user, the newest of them shown."""
-
-    user: str
-    hosts: tuple[Row, ...]
-    findings: Sequence[Json]
-    alerts: Sequence[Json]
-    events: Sequence[Json]
-    events_left_out: int
-
-
 def profile(siem: Siem, settings: Settings, ip: str) -> Host:
     """Return the profile of an address; Refused if it is no address, or there is none."""
     known = address(ip)
     if known is None:
         raise Refused(f"{ip} is no address of a host: `hunts hosts {ip}` looks for it as a name, user or role")
-    stored = siem.get(settings.state("hosts"), known)
-    if stored is None:
+    source = stored_profile(siem, settings, known)
+    if source is None:
         raise Refused(f"there is no profile of {known}: `hunts hosts build` builds them from the events there are")
-    source = stored.source
     users = [entry["user"] for entry in at(source["host_id"], "username") or ()]
     found = _findings(siem, settings, {"terms": {"client.ip": [known]}}, {"terms": {"server.ip": [known]}})
     return Host(
@@ -103,6 +85,13 @@ def profile(siem: Siem, settings: Settings, ip: str) -> Host:
         _declared(siem, settings, [known, *users]),
         source["updated"],
     )
+
+
+def stored_profile(siem: Siem, settings: Settings, ip: str) -> Json | None:
+    """Return the profile of an address as it is stored: `host_id`, `changes`, `updated`; None if there is none."""
+    known = address(ip)
+    stored = siem.get(settings.state("hosts"), known) if known else None
+    return stored.source if stored else None
 
 
 def list_hosts(
@@ -145,22 +134,6 @@ def condition(asked: str) -> Json:
     if how != "=":
         return {"range": {stored: {"gte" if how == ">=" else "lte": value}}}
     return _like(stored, value)
-
-
-def user(siem: Siem, settings: Settings, name: str) -> User:
-    """Return all of a user: hosts, findings and alerts there, events that name the user."""
-    own = name.lower()
-    hosts = list_hosts(siem, settings, [f"username={own}"]).hosts
-    ips = [row.ip for row in hosts]
-    found = _findings(siem, settings, {"terms": {"client.ip": ips}}, {"terms": {"server.ip": ips}}) if ips else []
-    alerts = [
-        {"ip": ip, **alert}
-        for ip in ips
-        if (stored := siem.get(settings.state("hosts"), ip))
-        for alert in stored.source["host_id"]["alert"]
-    ]
-    events, number = _naming(siem, host_fields(siem, settings), name)
-    return User(own, hosts, found, alerts, events, number - len(events))
 
 
 def _stored(name: str) -> str:
@@ -250,41 +223,3 @@ def _declared(siem: Siem, settings: Settings, assets: Sequence[str]) -> list[Jso
     body = {"query": {"terms": {"asset.value": list(assets)}}, "_source": kept}
     hits = islice(siem.scan(settings.state("declarations"), body), LIMIT)
     return [{"id": hit["_id"], **hit["_source"]} for hit in hits]
-
-
-def _naming(siem: Siem, mapped: Mapped, name: str) -> tuple[list[Json], int]:
-    """Return the newest events that name a user, and how many there are."""
-    found: list[Json] = []
-    number = 0
-    for source, fields in mapped:
-        options = []
-        for origin in USERS.origins:
-            stored = fields.exact(stored_name(origin.fields[0], source.dialect))
-            if stored:
-                options.append(_naming_by(origin, stored, name))
-        if not options:
-            continue
-        query = {"bool": {"should": options, "minimum_should_match": 1}}
-        time, kind = source.time_field, stored_name(EVENT_TYPE, source.dialect)
-        body = {"size": EVENTS, "track_total_hits": True, "query": query, "sort": [{time: "desc"}]}
-        shown = [time, kind, "hunt.client.ip", "hunt.server.ip"]
-        hits = siem.search(source.pattern, {**body, "_source": shown})["hits"]
-        number += hits["total"]["value"]
-        found += [
-            {
-                "index": hit["_index"],
-                "id": hit["_id"],
-                "time": hit["_source"].get(time),
-                "event_type": at(hit["_source"], kind),
-                "client": at(hit["_source"], "hunt.client.ip"),
-                "server": at(hit["_source"], "hunt.server.ip"),
-            }
-            for hit in hits["hits"]
-        ]
-    return sorted(found, key=lambda one: str(one["time"]), reverse=True)[:EVENTS], number
-
-
-def _naming_by(origin: Origin, stored: str, name: str) -> Json:
-    """Return the query for events of an origin that name a user, in the usual spellings."""
-    spellings = [name, name.lower(), name.upper(), name.capitalize()]
-    return {"terms": {stored: list(dict.fromkeys(spellings))}}
