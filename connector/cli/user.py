@@ -18,6 +18,8 @@ from connector.respond.report.model import Step
 Parts = list[RenderableType]
 FEW = 3  # values of a fact
 FACTS = 5  # of a step
+# what the table of files has, and what says nothing without the rest of the event
+NOT_SEEN = ("fileinfo.size", "fileinfo.sha256", "tls.ja", "alert.signature_id", "alert.severity", "alert.action")
 EVENTS = 10  # that name the user
 
 
@@ -46,7 +48,7 @@ def _page(found: Person) -> Printed:
     if not found.hosts and not found.events:
         return plain(f"no host and no event names the user {found.user}: `hunts hosts build` builds profiles of hosts")
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.kinds.items())
-    line = plain(f"{found.user}: {len(found.hosts)} hosts; events there: {kinds or 'none'}", limit=None)
+    line = plain(f"{found.user}: {_hosts_in_words(found)}; events there: {kinds or 'none'}", limit=None)
     notes = [plain(f"note: {note}") for note in found.thread.notes]
     return [line, *_hosts(found), *user_tables(found), *_naming(found), *notes]
 
@@ -54,6 +56,12 @@ def _page(found: Person) -> Printed:
 def user_tables(found: Person) -> Parts:
     """Return what happened on a user's hosts as tables: the time line, and the files of its steps."""
     return [*_steps(found), *_files(found)]
+
+
+def _hosts_in_words(found: Person) -> str:
+    """Return how many hosts there are."""
+    number = len(found.hosts) + found.hosts_left_out
+    return f"{number:,} host{'' if number == 1 else 's'}"
 
 
 def _hosts(found: Person) -> Parts:
@@ -74,13 +82,13 @@ def _steps(found: Person) -> Parts:
         )
         for step in found.thread.steps
     ]
-    columns = ("", "first", "last", "severity", "what", "events", "seen", "as in an earlier step", "finding")
+    columns = ("", "first", "last", "severity", "what", "events", "seen", "hangs together", "finding")
     return _table("time line", columns, cells, found.thread.left_out)
 
 
 def _told(facts: Mapping[str, Sequence[str]]) -> str:
     """Return what tells most of a step, each value once."""
-    some = [values for name, values in facts.items() if not name.startswith("alert.")][:FACTS]
+    some = [values for name, values in facts.items() if not name.startswith(NOT_SEEN)][:FACTS]
     return "; ".join(dict.fromkeys(_few(values) for values in some))
 
 
@@ -91,9 +99,11 @@ def _few(values: Sequence[str]) -> str:
 
 
 def _ties(step: Step) -> str:
-    """Return what a step shares with earlier ones."""
-    ties = (f"{tie.what} {_few(tie.values)} of {', '.join(map(str, tie.steps[-FEW:]))}" for tie in step.ties)
-    return "; ".join(ties)
+    """Return what a step shares with earlier ones, by their numbers, and which names no other client asked for."""
+    ties = [f"{', '.join(map(str, tie.steps[-FEW:]))}: {tie.what} {_few(tie.values)}" for tie in step.ties]
+    told = {value for tie in step.ties for value in tie.values}
+    alone = [name for name in step.only_here if name not in told]
+    return "; ".join([*ties, *([f"no other client: {_few(alone)}"] if alone else [])])
 
 
 def _files(found: Person) -> Parts:

@@ -83,7 +83,7 @@ def person(siem: Siem, settings: Settings, name: str, since: datetime | None = N
     desk, span, spelled = Desk.open(siem, settings), Span(since), spellings(name)
     others = others_of(desk, ips, spelled, span)
     thread = thread_about(siem, settings, _wanted(ips, spelled, span), others)
-    thread = replace(thread, notes=(*thread.notes, *desk.notes))
+    thread = replace(thread, notes=(*(thread.notes if ips else ()), *desk.notes))
     files = _transfers(desk, thread.steps, others, ips)
     return Person(
         user=user,
@@ -122,7 +122,7 @@ def _transfers(desk: Desk, steps: Iterable[Step], others: Others, ips: Sequence[
 
 def _has_file(step: Step) -> bool:
     """Tell whether a step is about files."""
-    return step.lane == "files" or step.kind == "alert" or any(step.facts.get(name) for name in FILE_FIELDS)
+    return step.lane in ("files", "alerts") or any(step.facts.get(name) for name in FILE_FIELDS)
 
 
 def _of_event(event: Found, step: int, ips: Sequence[str]) -> Iterator[Transfer]:

@@ -84,8 +84,11 @@ def users_of(desk: Desk, ip: str, span: Span) -> tuple[str, ...]:
 def others_of(
     desk: Desk, ips: tuple[str, ...], users: tuple[str, ...], span: Span, flow_ids: Sequence[str] = ()
 ) -> Others:
-    """Return the other events of hosts and users, without those of some flows. Raises SiemError."""
-    mine: list[Condition] = [_of_host(*ips)]
+    """Return the other events of hosts and users (one of either at least), without those of some flows.
+
+    Raises SiemError.
+    """
+    mine: list[Condition] = [_of_host(*ips)] if ips else []
     if users:
         mine += [Equals(name, users) for name in USER_FIELDS]
     own = (None_((Equals("flow_id", tuple(flow_ids)),)),) if flow_ids else ()
@@ -97,7 +100,7 @@ def others_of(
         count=seen.events,
         kinds=seen.values["event_type"],
         alerts=seen.values["alert.signature"],
-        names=_asked_names(desk, ips, span),
+        names=_asked_names(desk, ips, span) if ips else (),
         events=tuple(_event(event) for event in _telling(desk, condition, span)),
     )
 

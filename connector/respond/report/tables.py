@@ -15,6 +15,7 @@ from connector.respond.report.texts import shown, told
 MOST_ROWS = 40
 MOST_EVENTS = 50
 MOST_NAMES = MOST_OTHERS = 20
+NEW = "What it did not have when its profile was made, the newest first."
 Cells = Sequence[Sequence[object]]
 
 
@@ -74,7 +75,7 @@ def host_tables(found: Evidence) -> tuple[Titled, ...]:
     each = (
         _table("Who it is", ("what", "value", "known by", "first", "last"), who, left_out),
         _table("Services it offers", ("service", "seen there", "first", "last"), offered, left.get("services", 0)),
-        _table("New on this host", ("what", "value", "new since"), new, left.get("changes", 0)),
+        _table("New on this host", ("what", "value", "new since"), new, left.get("changes", 0), NEW),
     )
     return tuple(one for one in each if one.table.rows)
 

@@ -186,7 +186,8 @@ def _with_tied(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(replace(step, tied=step.number in tied) for step in steps)
 
 
-def _order(draft: Draft) -> tuple[bool, str, bool, str, str]:
-    """Return what puts steps in the order of time, those without a time last."""
+def _order(draft: Draft) -> tuple[bool, str, bool, int, str, str]:
+    """Return what puts steps in the order of time, the gravest of a time first, those without a time last."""
     step, first = draft.step, moment(draft.step.first)
-    return first is None, written(first) if first else "", not step.subject, step.title, step.id
+    at = written(first) if first else ""
+    return first is None, at, not step.subject, -gravity(step.severity), step.title, step.id
