@@ -59,7 +59,8 @@ class Story:
 
     def __init__(self, siem: Siem, settings: Settings, truth: dict[str, Any]) -> None:
         self.siem, self.settings, self.truth = siem, settings, truth
-        one_pass(siem, settings, THREAD)
+        while one_pass(siem, settings, THREAD).left_ms:  # a slow engine took long to load: one pass is not all of it
+            pass
         build(siem, settings, whole(), datetime.now(UTC))
         self.profiles = profiles(self)
 
