@@ -16,9 +16,11 @@ from connector.respond.evidence.model import (
     Lookup,
     Name,
     Others,
+    Profile,
     Reference,
     Subject,
     Tls,
+    Trait,
 )
 from connector.respond.report.model import (
     Activity,
@@ -26,6 +28,7 @@ from connector.respond.report.model import (
     Bin,
     Decision,
     Guide,
+    Rated,
     Report,
     Sent,
     Step,
@@ -97,6 +100,22 @@ def summary(**changes: Any) -> Summary:
     return replace(made, **changes)
 
 
+def profile(**changes: Any) -> Profile:
+    """Return the profile of a host with something in every part."""
+    seen = {"first": FIRST, "last": LAST}
+    made = Profile(
+        updated=LAST,
+        **seen,
+        names=(Trait("fin-ws07", ("dhcp", "kerberos"), **seen),),
+        users=(Trait("j.doe", ("ntlm",), **seen),),
+        roles=(Trait("file server", ("offers SMB or NFS",), **seen),),
+        services=(Trait("tcp/445", ("smb",), **seen),),
+        changes=(Trait("curl/8.5.0", ("user agent",), FIRST, None),),
+        left_out={"services": 3},
+    )
+    return replace(made, **changes)
+
+
 def evidence(**changes: Any) -> Evidence:
     """Return evidence with something in every part."""
     place = {"index": "logstash-1", "id": "1", "time": FIRST}
@@ -142,6 +161,7 @@ def evidence(**changes: Any) -> Evidence:
             **{"ip": "10.10.10.17", "names": ("fin-ws07",), "users": ("j.doe",), "macs": ("02:00",)},
             **{"departments": ("finance",), "networks": ("finance",), "roles": ("workstation",), "user_agents": ("x",)},
             **{"first": FIRST, "last": LAST, "events": 9, "kinds": {"dns": 7}, "alerts": {"a signature": 2}},
+            profile=profile(),
         ),
         others=Others(FIRST, LAST, 9, {"dns": 7}, {}, (Name("sync.example", 3, FIRST, LAST, True),), (event,)),
         links=(Link("VirusTotal", "file", "https://www.virustotal.com/gui/file/ab"),),
@@ -178,6 +198,8 @@ def report(**changes: Any) -> Report:
         thread=Thread(steps, 2, 3, ("a note",)),
         todo=(Todo("Take it off the network", "it calls out", "hunts guide 1"),),
         evidence=evidence(),
+        reputation=(Rated("203.0.113.66", "ip", "malicious", "9 of 90 engines", "VirusTotal", LAST, FIRST),),
+        reputation_left_out=2,
         guides=(Guide("f", "Policy: Public DNS queries", "10.10.10.17", (answer,)),),
         decisions=decisions,
         decisions_left_out=1,

@@ -71,7 +71,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("tags", "respond:list_tags", "List the rules that tag or suppress events."),
     Command("undeclare", "declare:undeclare", "Stop declaring later events of a hunt."),
     Command("uninstall", "install:uninstall", "Take everything of ours out of the SIEM."),
-    Command("user", "hosts:show_user", "Show a user's hosts, what was found there, and events."),
+    Command("user", "user:show_user", "Show a user's hosts, and what happened there as a time line."),
     Command("untag", "respond:untag_events", "Take a hunt's tag off all events."),
 )
 

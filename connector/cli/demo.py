@@ -10,9 +10,11 @@ from rich.console import RenderableType
 
 from connector.cli.engine import download_bar
 from connector.cli.output import Printed, json_option, note, rows, show
+from connector.cli.user import user_tables
 from connector.demo.story import Story, demo_settings, tell_story
 from connector.embedded import background
 from connector.embedded.node import running_node
+from connector.hunts.address import plain_address
 from connector.respond.receiver import LoopbackReceiver
 from connector.siem.client import Siem
 
@@ -57,7 +59,7 @@ def _told(story: Story, kept_url: str | None) -> Printed:
     return [
         *_hunting(story),
         *_who(story),
-        *_around(story),
+        *_user(story),
         *_decided(story),
         *_next(kept_url),
     ]
@@ -92,11 +94,15 @@ def _by_hunt(story: Story) -> list[tuple[str, str, int, int, list[str]]]:
 
 
 def _who(story: Story) -> list[RenderableType]:
-    """Return the findings of the hunt the story is about, by client."""
+    """Return the findings of the hunt the story is about, by client, and who that is."""
     total = sum(finding.count for finding in story.public)
+    hosts = {row.ip: row for row in story.hosts}
+    found = [(f, plain_address(str(f.group["hunt.client.ip"]))) for f in story.public[:SHOWN_FINDINGS]]
     cells = [
         (
-            f.group["hunt.client.ip"],
+            ip,
+            hosts[ip].name if ip in hosts else None,
+            hosts[ip].user if ip in hosts else None,
             f.department,
             f.group.get("hunt.resolver.ip"),
             f.values.get("hunt.resolver.provider", ()),
@@ -104,9 +110,9 @@ def _who(story: Story) -> list[RenderableType]:
             f.first,
             f.last,
         )
-        for f in story.public[:SHOWN_FINDINGS]
+        for f, ip in found
     ]
-    columns = ("client", "department", "resolver", "provider", "queries", "first", "last")
+    columns = ("client", "host", "user", "department", "resolver", "provider", "queries", "first", "last")
     return [
         f"\n3. The analyst picks “{story.hunt}”: "
         f"{story.events:,} events become {total}, by {len(story.public)} clients.",
@@ -114,15 +120,11 @@ def _who(story: Story) -> list[RenderableType]:
     ]
 
 
-def _around(story: Story) -> list[RenderableType]:
-    """Return what else the first client did."""
-    host = story.around
-    who = f"{', '.join(host.names) or host.ip}, user {', '.join(host.users) or 'unknown'}"
-    did = ", ".join(f"{count} {kind}" for kind, count in host.kinds.items())
-    lines: list[RenderableType] = [f"\n4. Who is {host.ip}? {who}, {host.department}. That day: {did}."]
-    lines += [f"   alert ×{count}: {signature}" for signature, count in host.alerts.items()]
-    lines += [f"   file kept: {f.name} ({f.magic}) from {f.server} at {f.time}, sha256 {f.sha256}" for f in host.files]
-    return lines
+def _user(story: Story) -> list[RenderableType]:
+    """Return what else happened on the hosts of the user behind the first client."""
+    if story.person is None:
+        return ["\n4. No event says who uses the first of these clients."]
+    return [f"\n4. What else happened at {story.person.user}'s desk that day?", *user_tables(story.person)]
 
 
 def _decided(story: Story) -> list[RenderableType]:
@@ -151,5 +153,6 @@ def _next(kept_url: str | None) -> list[RenderableType]:
         f"\nTry next (the engine stays at {kept_url}; `hunts engine stop` ends it):",
         "  hunts run dns-tunnel-long-labels --all-time     hunts findings --by hunt.client.department",
         "  hunts show public-dns-queries                   hunts declarations",
+        "  hunts hosts --of public-dns-queries             hunts user j.doe",
         "  hunts untag public-dns-queries                  hunts load YOUR-EVE.json.gz && hunts pass --lag 0s",
     ]

@@ -15,7 +15,7 @@ from connector.cli.output import Printed, json_option, plain, progress, rows, sh
 from connector.errors import Refused
 from connector.respond.evidence.copying import Copied, copy_files, cut_packets
 from connector.respond.evidence.frozen import evidence_of
-from connector.respond.evidence.model import Evidence, Flow, Host, Others
+from connector.respond.evidence.model import Evidence, Flow, Host, Others, Profile
 from connector.respond.evidence.subject import subject_of
 from connector.settings.model import EvidenceSettings
 
@@ -197,7 +197,20 @@ def _host(host: Host) -> list[Any]:
         ("events", _counts(host.kinds)),
         ("alerts", _counts(host.alerts)),
     ]
-    return _table("host", ("", ""), [(name, value) for name, value in facts if value])
+    told = _table("host", ("", ""), [(name, value) for name, value in facts if value])
+    return [*told, *(_profile(host.profile) if host.profile else [])]
+
+
+def _profile(profile: Profile) -> list[Any]:
+    """Return what the host's profile says as a table."""
+    parts = (
+        *(("name", profile.names), ("user", profile.users), ("role", profile.roles)),
+        *(("service", profile.services), ("new", profile.changes)),
+    )
+    cells = [(what, one.value, one.by, one.first, one.last) for what, traits in parts for one in traits]
+    left = [f"… and {number:,} more {name}" for name, number in profile.left_out.items()]
+    title = f"its profile as of {profile.updated}"
+    return [*_table(title, ("", "value", "known by", "first", "last"), cells, len(cells)), *left]
 
 
 def _counts(found: Mapping[str, int]) -> list[str]:

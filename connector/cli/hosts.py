@@ -1,4 +1,4 @@
-"""`hunts host`, `hunts hosts` and `hunts user`: who is behind an address, a hunt's findings, a name."""
+"""`hunts host` and `hunts hosts`: who is behind an address, and the hosts behind a hunt's findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from connector.cli.respond import WINDOW
 from connector.cli.running import FORMULA, second
 from connector.hosts.attributes import ATTRIBUTES, NUMBERS
 from connector.hosts.build import Built, Order, build
-from connector.hosts.listing import LIMIT, Host, Row, Rows, User, list_hosts, profile, user
+from connector.hosts.listing import LIMIT, Host, Row, Rows, list_hosts, profile
 from connector.hosts.shape import at
 from connector.hunts.catalogue import load_catalogue
 
@@ -114,15 +114,6 @@ def show_host(ctx: context.Context, /, *, ip: str, as_json: bool) -> None:
     show(profile(ctx.siem(), ctx.settings, ip), table=_host_tables, as_json=as_json)
 
 
-@click.command(name="user")
-@click.argument("name", metavar="NAME")
-@json_option
-@context.use
-def show_user(ctx: context.Context, /, *, name: str, as_json: bool) -> None:
-    """Show all of a user: hosts, what was found there, and the events that name the user."""
-    show(user(ctx.siem(), ctx.settings, name), table=_user_tables, as_json=as_json)
-
-
 def _built(done: Built) -> str:
     """Return what was built as a line."""
     if done.windows == 0:
@@ -175,29 +166,6 @@ def _host_tables(host: Host) -> Printed:
         (("what", "value", "since"), changes, "changes"),
     )
     return [*parts, *(rows(columns, cells, title) for columns, cells, title in tables if cells)]
-
-
-def _user_tables(found: User) -> Printed:
-    """Return all of a user as tables."""
-    if not found.hosts and not found.events:
-        return plain(f"no host and no event names the user {found.user}")
-    hosts_there = [
-        (row.ip, row.name, _few(row.department), second(row.first_seen), second(row.last_seen)) for row in found.hosts
-    ]
-    findings = [
-        (f["hunt"]["name"], f["hunt"]["severity"], _few([str(v) for v in f["group"].values()]), f["count"], *_times(f))
-        for f in found.findings
-    ]
-    alerts = [(a["ip"], a["signature"], _few(a["side"]), *_span([a])) for a in found.alerts]
-    events = [(second(e["time"]), e["event_type"], e["client"], e["server"], e["index"], e["id"]) for e in found.events]
-    tables = (
-        (("ip", "name", "department", "first seen", "last seen"), hosts_there, "hosts"),
-        (("hunt", "severity", "group", "events", "first", "last"), findings, "findings on these hosts"),
-        (("ip", "signature", "side", "first", "last"), alerts, "alerts on these hosts"),
-        (("time", "type", "client", "server", "index", "id"), events, "events that name the user, newest first"),
-    )
-    more = [f"… and {found.events_left_out:,} older events"] if found.events_left_out else []
-    return [*(rows(columns, cells, title) for columns, cells, title in tables if cells), *more]
 
 
 def _entry(entry: Mapping[str, Any]) -> str:

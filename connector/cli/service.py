@@ -242,6 +242,6 @@ def replay(
     order = Order(catalogue.active, ctx.settings.service.lag, broken=bool(catalogue.problems))
     with told() as telling:
         done = pass_and_outcomes(siem, ctx.settings, order, lambda: datetime.now(UTC), telling)
-    result = {"passes": done.passes, "outcomes": done.outcomes, "deliveries": ()}
+    result = {"passes": done.passes, "outcomes": done.outcomes, "tags": done.tags, "deliveries": ()}
     show(result, table=pass_tables, as_json=as_json)
     leave_if(done.failed)

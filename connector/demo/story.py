@@ -1,4 +1,4 @@
-"""The story, step by step: events into the engine, profiles, hunts, findings, a host, tags, declarations, deliveries.
+"""The story, step by step: events, profiles, hunts, findings, hosts, a user, tags, declarations, deliveries.
 
 Promises: every number comes from the engine; each step is the function behind the command of the same name; told
 twice in the same engine it finds the same. Will not: print, start an engine, or touch a SIEM of the operator.
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connector.demo.around import Around, around_host
 from connector.enrich.assets import build_assets
 from connector.enrich.tables import build_tables
 from connector.hosts.build import Order as Profiles
 from connector.hosts.build import build
+from connector.hosts.listing import Row, list_hosts
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.hunt import Hunt
 from connector.hunts.listing import Finding, list_findings
@@ -24,6 +24,7 @@ from connector.respond.declaration import Verdict
 from connector.respond.declare import Declared, declare
 from connector.respond.delivering import World, deliver_for
 from connector.respond.outbox import Delivery
+from connector.respond.person import Person, person
 from connector.respond.receiver import LoopbackReceiver, Received
 from connector.respond.rules import rule_of
 from connector.respond.tagging import Tagging, tag
@@ -47,7 +48,8 @@ class Story:
     """All that was done and found, in the order of the story.
 
     `events` are the loaded events, `kinds` their number by event type. `findings` are those of all hunts, `public`
-    those of the hunt the story is about, most events first; `around` is what else the first of its clients did.
+    those of the hunt the story is about, most events first; `hosts` are who is behind them, and `person` is all of the
+    user of the first of them, None if it has no user.
     """
 
     siem: str
@@ -59,7 +61,8 @@ class Story:
     findings: tuple[Finding, ...]
     hunt: str
     public: tuple[Finding, ...]
-    around: Around
+    hosts: tuple[Row, ...]
+    person: Person | None
     tagged: Tagging
     declared: Declared
     deliveries: tuple[Delivery, ...]
@@ -88,8 +91,10 @@ def tell_story(siem: Siem, settings: Settings, receiver: LoopbackReceiver, tell:
     findings = list_findings(siem, settings).findings
     hunt = catalogue.named(HUNT)
     public = _most_first(list_findings(siem, settings, hunt, events=True).findings)
-    tell("looking at what else the host did that is found most often")
-    around = around_host(siem, settings, str(public[0].group["hunt.client.ip"]))
+    tell("looking at what else the user did whose host is found most often")
+    hosts = _most_hits(list_hosts(siem, settings, of=hunt).hosts)
+    users = hosts[0].user if hosts else ()
+    found = person(siem, settings, users[0]) if users else None
     tell("tagging, declaring, and calling the webhook")
     tagged, declared = _decide(siem, settings, hunt)
     deliveries = deliver_for(siem, settings, World(), PATIENCE)
@@ -104,7 +109,8 @@ def tell_story(siem: Siem, settings: Settings, receiver: LoopbackReceiver, tell:
         findings=_most_first(findings),
         hunt=hunt.title,
         public=public,
-        around=around,
+        hosts=hosts,
+        person=found,
         tagged=tagged,
         declared=declared,
         deliveries=deliveries,
@@ -130,6 +136,11 @@ def _decide(siem: Siem, settings: Settings, hunt: Hunt) -> tuple[Tagging, Declar
 def _most_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return the findings, most events first; those with as many by severity of reading: hunt and group."""
     return tuple(sorted(findings, key=lambda f: (-f.count, f.hunt, str(f.group))))
+
+
+def _most_hits(hosts: Sequence[Row]) -> tuple[Row, ...]:
+    """Return the hosts, those with most events of the hunt first."""
+    return tuple(sorted(hosts, key=lambda row: (-(row.hits or 0), row.ip)))
 
 
 def _kinds(siem: Siem, settings: Settings) -> dict[str, int]:

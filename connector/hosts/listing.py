@@ -1,4 +1,4 @@
-"""Profiles as people ask for them: one host, the hosts that have something, those behind a hunt's findings, a user's.
+"""Profiles as people ask for them: one host, the hosts that have something, those behind a hunt's findings.
 
 Promises: what is left out of a list is counted in it; findings and declarations are looked up when they are asked for,
 so that their status is today's. Will not: write.
@@ -13,14 +13,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from connector.enrich.dialects import stored_name
 from connector.errors import Refused
-from connector.hosts.attributes import USERS, Origin
-from connector.hosts.gather import host_fields
 from connector.hosts.reading import address
 from connector.hosts.shape import at, names
 from connector.hunts.hunt import Hunt
-from connector.hunts.mapped import EVENT_TYPE, Mapped
 from connector.hunts.tally import instant
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -34,7 +30,6 @@ PLAIN = ("hostname.host", "username.user", "roles.name", "department.name")
 WANTED = ("ip", "tenant", "host_id")  # of a profile in a list
 SHOWN, MOST_DECLARED = 20, 10_000
 ELSEWHERE = re.compile(r"^(hunt|declared)\s*=\s*(.+)$", re.DOTALL)
-EVENTS = 50  # of a user, the newest
 
 
 @dataclass(frozen=True)
@@ -76,18 +71,6 @@ class Rows:
     left_out: int
 
 
-@dataclass(frozen=True)
-class User:
-    """All of a user: hosts, what was found on them, and the events that name the user, the newest of them shown."""
-
-    user: str
-    hosts: tuple[Row, ...]
-    findings: Sequence[Json]
-    alerts: Sequence[Json]
-    events: Sequence[Json]
-    events_left_out: int
-
-
 def profile(siem: Siem, settings: Settings, ip: str) -> Host:
     """Return the profile of an address, or of one of a tenant (`10.0.0.5@3`).
 
@@ -97,10 +80,9 @@ def profile(siem: Siem, settings: Settings, ip: str) -> Host:
     known = address(plain)
     if known is None:
         raise Refused(f"{ip} is no address of a host: `hunts hosts {ip}` looks for it as a name, user or role")
-    stored = siem.get(settings.state("hosts"), f"{known}@{tenant}" if tenant else known)
-    if stored is None:
+    source = stored_profile(siem, settings, known, tenant)
+    if source is None:
         raise Refused(_no_profile(siem, settings, known))
-    source = stored.source
     users = [entry["user"] for entry in at(source["host_id"], "username") or ()]
     found = _findings(siem, settings, {"terms": {"client.ip": [known]}}, {"terms": {"server.ip": [known]}})
     return Host(
@@ -111,6 +93,13 @@ def profile(siem: Siem, settings: Settings, ip: str) -> Host:
         _declared(siem, settings, [known, *users]),
         source["updated"],
     )
+
+
+def stored_profile(siem: Siem, settings: Settings, ip: str, tenant: str = "") -> Json | None:
+    """Return the profile of an address (of a tenant) as it is stored; None if there is none."""
+    known = address(ip)
+    stored = siem.get(settings.state("hosts"), f"{known}@{tenant}" if tenant else known) if known else None
+    return stored.source if stored else None
 
 
 def list_hosts(
@@ -154,22 +143,6 @@ def condition(asked: str) -> Json:
     if how != "=":
         return {"range": {stored: {"gte" if how == ">=" else "lte": value}}}
     return _like(stored, value)
-
-
-def user(siem: Siem, settings: Settings, name: str) -> User:
-    """Return all of a user: hosts, findings and alerts there, events that name the user."""
-    own = name.lower()
-    hosts = list_hosts(siem, settings, [f"username={own}"]).hosts
-    ips = [row.ip for row in hosts]
-    found = _findings(siem, settings, {"terms": {"client.ip": ips}}, {"terms": {"server.ip": ips}}) if ips else []
-    alerts = [
-        {"ip": ip, **alert}
-        for ip in ips
-        if (stored := siem.get(settings.state("hosts"), ip))
-        for alert in stored.source["host_id"]["alert"]
-    ]
-    events, number = _naming(siem, host_fields(siem, settings), name)
-    return User(own, hosts, found, alerts, events, number - len(events))
 
 
 def _stored(name: str) -> str:
@@ -288,41 +261,3 @@ def _declared(siem: Siem, settings: Settings, assets: Sequence[str]) -> list[Jso
     body = {"query": {"terms": {"asset.value": list(assets)}}, "_source": kept}
     hits = islice(siem.scan(settings.state("declarations"), body), LIMIT)
     return [{"id": hit["_id"], **hit["_source"]} for hit in hits]
-
-
-def _naming(siem: Siem, mapped: Mapped, name: str) -> tuple[list[Json], int]:
-    """Return the newest events that name a user, and how many there are."""
-    found: list[Json] = []
-    number = 0
-    for source, fields in mapped:
-        options = []
-        for origin in USERS.origins:
-            stored = fields.exact(stored_name(origin.fields[0], source.dialect))
-            if stored:
-                options.append(_naming_by(origin, stored, name))
-        if not options:
-            continue
-        query = {"bool": {"should": options, "minimum_should_match": 1}}
-        time, kind = source.time_field, stored_name(EVENT_TYPE, source.dialect)
-        body = {"size": EVENTS, "track_total_hits": True, "query": query, "sort": [{time: "desc"}]}
-        shown = [time, kind, "hunt.client.ip", "hunt.server.ip"]
-        hits = siem.search(source.pattern, {**body, "_source": shown})["hits"]
-        number += hits["total"]["value"]
-        found += [
-            {
-                "index": hit["_index"],
-                "id": hit["_id"],
-                "time": hit["_source"].get(time),
-                "event_type": at(hit["_source"], kind),
-                "client": at(hit["_source"], "hunt.client.ip"),
-                "server": at(hit["_source"], "hunt.server.ip"),
-            }
-            for hit in hits["hits"]
-        ]
-    return sorted(found, key=lambda one: str(one["time"]), reverse=True)[:EVENTS], number
-
-
-def _naming_by(origin: Origin, stored: str, name: str) -> Json:
-    """Return the query for events of an origin that name a user, in the usual spellings."""
-    spellings = [name, name.lower(), name.upper(), name.capitalize()]
-    return {"terms": {stored: list(dict.fromkeys(spellings))}}

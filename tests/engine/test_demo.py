@@ -61,11 +61,24 @@ def test_encrypted_dns_equals_the_truth(story: dict[str, Any], hunt: str, kinds:
     assert {c: f["department"] for c, f in found.items()} == {c: [w["department"]] for c, w in wanted.items()}
 
 
-def test_the_host_behind_it_and_its_document(story: dict[str, Any]) -> None:
-    wanted = TRUTH["incidents"]["public-dns/fin-ws07"]
-    host = story["around"]
-    assert (host["ip"], host["names"], host["users"]) == (wanted["client"], [wanted["host"]], [wanted["user"]])
-    assert [f["sha256"] for f in host["files"]] == [TRUTH["files"]["invoice-2026.docm"]["sha256"]]
+def test_the_six_hosts_behind_it_are_named(story: dict[str, Any]) -> None:
+    wanted, found = incidents("public-dns"), {row["ip"]: row for row in story["hosts"]}
+    assert found.keys() == wanted.keys() and len(found) == 6
+    for ip, one in wanted.items():
+        row = found[ip]
+        assert (row["department"], row["hits"]) == ([one["department"]], one["expect"]["dns_queries"])
+        assert any(text.startswith(one["resolver"]) for text in row["resolver"])
+        assert row["name"] == (None if ":" in ip else one["host"])  # no event names the IPv6 address
+        assert one["user"] in row["user"] or not one["user"] or ":" in ip
+
+
+def test_the_users_time_line_leads_from_the_queries_to_the_document_and_the_beacon(story: dict[str, Any]) -> None:
+    person = story["person"]
+    steps = {step["hunt"]: step for step in person["thread"]["steps"]}
+    asked, document, calls = (steps[hunt] for hunt in ("public-dns-queries", "file-activity", "tls-beacon"))
+    assert (person["user"], asked["events"], calls["events"]) == ("j.doe", 7, 120)
+    assert asked["number"] < document["number"] < calls["number"]
+    assert [f["file"]["sha256"] for f in person["files"]] == [TRUTH["files"]["invoice-2026.docm"]["sha256"]]
 
 
 def test_tags_declarations_and_deliveries(story: dict[str, Any]) -> None:

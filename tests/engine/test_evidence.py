@@ -20,6 +20,7 @@ from organisation import one_pass
 
 from connector.cli import run
 from connector.errors import Refused, Unreachable
+from connector.hosts.build import Order, build
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.listing import list_findings
 from connector.respond.declaration import Verdict
@@ -387,6 +388,27 @@ def test_evidence_outlives_its_events_and_what_comes_later_is_added(day: Day, hu
             line for (index, id), source in held.items() for line in ({"index": {"_index": index, "_id": id}}, source)
         ]
         assert siem.bulk(lines, refresh="true") == []
+
+
+def test_the_profile_of_the_host_is_kept_with_the_declaration(day: Day, hunts: Hunts, capsys: Any) -> None:
+    siem, settings = day.place.siem, day.settings
+    assert day.gather(day.macro()).host.profile is None
+    build(siem, settings, Order(timedelta(), step=10**13), datetime.now(UTC))
+    index, every = settings.state("hosts"), {"query": {"match_all": {}}}
+    try:
+        id = declared_one(day, "of a host with a profile")
+        host = kept_evidence(siem, settings, id).host
+        known = [[(one.value, one.by) for one in part] for part in (host.profile.names, host.profile.users)]
+        assert known == [[("fin-ws07", ("dhcp", "kerberos", "ntlm"))], [("j.doe", ("kerberos", "ntlm"))]]
+        assert (host.names, host.users, host.roles) == (("fin-ws07",), ("j.doe",), ("workstation",))
+        assert hunts("evidence", id) == 0
+        assert "its profile as of" in capsys.readouterr().out
+    finally:
+        siem.call("POST", f"/{index}/_delete_by_query", every, refresh=True)
+    assert day.gather(id).host.profile is None
+    assert evidence_of(siem, settings, subject_of(siem, settings, id), NOW).host.profile == host.profile
+    keep(siem, settings, id, NOW + timedelta(days=1))
+    assert kept_evidence(siem, settings, id).host.profile == host.profile
 
 
 def test_the_command_copies_the_file_and_cuts_the_packets(

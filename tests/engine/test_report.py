@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +16,7 @@ from engine.respond_story import load_lines, stem_of
 from organisation import one_pass
 
 from connector.cli import run
+from connector.hosts.build import Order, build
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.listing import list_findings
 from connector.respond.deciding import Decision, decide
@@ -26,6 +27,8 @@ from connector.respond.evidence.subject import subject_of
 from connector.respond.report.build import report_of
 from connector.respond.report.model import Report, Step
 from connector.respond.report.page import page
+from connector.respond.reputation.answer import Answer
+from connector.respond.reputation.lookup import LookedUp
 from connector.respond.rules import rule_of
 from connector.respond.tagging import tag
 from connector.settings.model import Settings, Source
@@ -73,7 +76,30 @@ def day(each_module_place: Place, shared: Path, tmp_path_factory: pytest.TempPat
     done = declare(siem, settings, hunt, verdict, now=NOW)
     id = next(one.id for one in done.declarations if one.asset == CLIENT)
     decide(siem, settings, id, Decision("comment", "", "bob \u202e", f"a comment {SCRIPT}"), NOW)
+    put_reputation(each_module_place, settings, id)
+    put_profiles(each_module_place, settings, folder / "events.json")
     return Day(each_module_place, settings, id)
+
+
+def put_reputation(place: Place, settings: Settings, id: str) -> None:
+    """Write on a declaration what VirusTotal would say."""
+    answer = Answer("malicious", {"malicious": 9, "harmless": 80}, analysed=f"{NOW.isoformat()}", label=f"bad {SCRIPT}")
+    known = LookedUp("203.0.113.66", "ip", "answered", answer=answer, asked="2026-11-03T10:00:00.000Z")
+    index = settings.state("declarations")
+    place.siem.change(index, id, lambda current: (current or {}) | {"reputation": [known.document]})
+
+
+def put_profiles(place: Place, settings: Settings, file: Path) -> None:
+    """Build profiles, and again after the host was seen with a user agent of an attacker's."""
+    order = Order(timedelta(), step=10**13)
+    build(place.siem, settings, order, datetime.now(UTC))
+    events = (json.loads(line) for line in file.read_bytes().splitlines())
+    mine = next(one for one in events if one["event_type"] == "http" and one["src_ip"] == CLIENT)
+    new = mine | {"flow_id": 4712, "http": mine["http"] | {"http_user_agent": f"new {SCRIPT}"}}
+    new["timestamp"] = new["@timestamp"] = "2026-11-02T18:00:00.000000Z"
+    target = {"index": {"_index": f"{stem_of(place)}http-2026.11.02", "_id": "new"}}
+    assert place.siem.bulk([target, new], refresh="true") == []
+    build(place.siem, settings, order, datetime.now(UTC))
 
 
 def lines_of(shared: Path, folder: Path) -> Path:
@@ -188,6 +214,19 @@ def test_questions_decisions_and_advice_are_there(day: Day) -> None:
     assert any("invoice-2026.docm" in one.do for one in report.todo)
 
 
+def test_the_hosts_profile_and_what_is_known_of_the_values_are_there(day: Day) -> None:
+    report = day.declared
+    profile = report.evidence.host.profile
+    assert ("fin-ws07", ("dhcp", "kerberos", "ntlm")) in {(one.value, one.by) for one in profile.names}
+    assert [one.value for one in profile.users] == ["j.doe"]
+    assert [(one.by, one.value) for one in profile.changes] == [(("user agent",), f"new {SCRIPT}")]
+    (known,) = report.reputation
+    assert (known.value, known.verdict, known.source) == ("203.0.113.66", "malicious", "VirusTotal")
+    text = " ".join(Parsed(page(report)).text.split())
+    for said in ("Who it is", "kerberos", "New on this host", "Reputation", "9 of 89 engines", "2026-11-03 10:00:00"):
+        assert said in text
+
+
 def test_what_an_attacker_wrote_is_text_on_the_page(day: Day) -> None:
     report = day.declared
     html = page(report)
@@ -202,6 +241,8 @@ def test_what_an_attacker_wrote_is_text_on_the_page(day: Day) -> None:
         f"a tag {IMAGE}",
         f"fin{IMAGE}",
         f"ET {SCRIPT}",
+        f"bad {SCRIPT}",
+        f"new {SCRIPT}",
         "\\u202egnp.exe\\x07",
     ):
         assert said in found.text

@@ -299,7 +299,7 @@ def test_gaps_are_listed_and_replays_fill_them(ground: Ground) -> None:
     assert ground.found() == {k: n for k, n in ground.expected(events).items() if k[0] != "added"}
     (gap,) = eventually(lambda: ground.json("gaps"))
     assert gap["why"] == "no pass has come so far" and {*gap["hunts"]} == {*HUNTS, "added"}
-    ground.json("replay", "--from", past)
+    assert ground.json("replay", "--from", past).keys() == {"passes", "outcomes", "tags", "deliveries"}
     events += more
     assert ground.found() == ground.expected(events)
     service = ground.serve().active()

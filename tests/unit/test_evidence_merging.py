@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.respond.evidence.merging import ROOM, fitting, merged
-from connector.respond.evidence.model import Capture, Event, Evidence, File, Flow, Http, Lookup, Subject
+from connector.respond.evidence.model import Capture, Event, Evidence, File, Flow, Host, Http, Lookup, Profile, Subject
 
 SUBJECT = Subject("declaration", "d", "", {}, 1, None, None, ())
 
@@ -124,3 +124,14 @@ def test_every_part_is_bounded() -> None:
     assert len(json.dumps(found.document["http"])) <= ROOM["http"] * 1.01
     assert len(found.http) + found.left_out["http_without_room"] == 5000
     assert fitting(evidence(1, 2)) == evidence(1, 2)
+
+
+def test_a_profile_that_was_kept_stays_until_there_is_another() -> None:
+    seen = {"first": None, "last": None, "events": 3, "kinds": {}, "alerts": {}}
+    lists = ("names", "users", "macs", "departments", "networks", "roles", "user_agents")
+    host = Host("10.0.0.1", **dict.fromkeys(lists, ()), **seen)
+    old, new = Profile("2026-11-02", None, None), Profile("2026-11-03", None, None)
+    kept = evidence(1, host=replace(host, profile=old))
+    assert merged(kept, evidence(1, host=host)).host.profile == old
+    assert merged(kept, evidence(1, host=replace(host, profile=new))).host.profile == new
+    assert merged(kept, evidence(1)).host == kept.host

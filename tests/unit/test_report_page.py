@@ -64,6 +64,10 @@ def test_the_page_has_every_part_and_each_link_in_it_leads_somewhere() -> None:
         assert part in text
     for said in ("fin-ws07", "j.doe", "finance", "2026-11-02 09:12:07 UTC", "Same name as step 1 : sync.example"):
         assert said in text
+    for said in ("tcp/445", "offers SMB or NFS", "dhcp, kerberos", "New on this host", "curl/8.5.0", "and 3 more"):
+        assert said in text
+    for said in ("Reputation", "203.0.113.66", "malicious", "9 of 90 engines", "VirusTotal", "and 2 more"):
+        assert said in text
     assert f"ab/{'ab' * 32}" in text
     assert "hunts guide 1" in text
     ids = found.values("id")
@@ -71,6 +75,14 @@ def test_the_page_has_every_part_and_each_link_in_it_leads_somewhere() -> None:
     assert {href[1:] for href in found.values("href") if href.startswith("#")} <= set(ids)
     assert {*found.values("scope")} == {"col"}
     assert found.tags.count("table") == found.tags.count("caption")
+
+
+def test_a_host_without_profile_and_a_report_without_reputation_say_so() -> None:
+    made = report()
+    bare = replace(made.evidence, host=replace(made.evidence.host, profile=None))
+    text = " ".join(Parsed(page(report(evidence=bare, reputation=(), reputation_left_out=0))).text)
+    assert "The host has no profile" in text
+    assert "Nothing that was declared has been looked up" in text
 
 
 def test_the_page_asks_nobody_for_anything() -> None:

@@ -55,9 +55,9 @@ def host_of(desk: Desk, ip: str, span: Span) -> Host:
     )
 
 
-def _of_host(ip: str) -> Condition:
-    """Return the condition for events of which a host is an end."""
-    return AnyOf(tuple(Equals(name, (ip,)) for name in ("hunt.client.ip", "hunt.server.ip")))
+def _of_host(*ips: str) -> Condition:
+    """Return the condition for events of which one of the hosts is an end."""
+    return AnyOf(tuple(Equals(name, ips) for name in ("hunt.client.ip", "hunt.server.ip")))
 
 
 def _names(desk: Desk, ip: str, macs: Sequence[str], span: Span) -> tuple[str, ...]:
@@ -81,11 +81,16 @@ def users_of(desk: Desk, ip: str, span: Span) -> tuple[str, ...]:
     return tuple({name.lower(): name for name in reversed(list(people))}.values())[::-1][:COMMON]
 
 
-def others_of(desk: Desk, host: Host, span: Span, flow_ids: Sequence[str]) -> Others:
-    """Return the other events of a host and its users, without those of some flows. Raises SiemError."""
-    mine: list[Condition] = [_of_host(host.ip)]
-    if host.users:
-        mine += [Equals(name, host.users) for name in USER_FIELDS]
+def others_of(
+    desk: Desk, ips: tuple[str, ...], users: tuple[str, ...], span: Span, flow_ids: Sequence[str] = ()
+) -> Others:
+    """Return the other events of hosts and users (one of either at least), without those of some flows.
+
+    Raises SiemError.
+    """
+    mine: list[Condition] = [_of_host(*ips)] if ips else []
+    if users:
+        mine += [Equals(name, users) for name in USER_FIELDS]
     own = (None_((Equals("flow_id", tuple(flow_ids)),)),) if flow_ids else ()
     condition = All((AnyOf(tuple(mine)), *own))
     seen = desk.counts(condition, span, "event_type", "alert.signature")
@@ -95,7 +100,7 @@ def others_of(desk: Desk, host: Host, span: Span, flow_ids: Sequence[str]) -> Ot
         count=seen.events,
         kinds=seen.values["event_type"],
         alerts=seen.values["alert.signature"],
-        names=_asked_names(desk, host.ip, span),
+        names=_asked_names(desk, ips, span) if ips else (),
         events=tuple(_event(event) for event in _telling(desk, condition, span)),
     )
 
@@ -121,9 +126,9 @@ def _event(event: Found) -> Event:
     return Event(event.index, event.id, told(event.time), event.kind, None, False, words(event), cut(event.source))
 
 
-def _asked_names(desk: Desk, ip: str, span: Span) -> tuple[Name, ...]:
-    """Return the names a host asked for or went to: first those no other client did, then the most frequent."""
-    mine = Equals("hunt.client.ip", (ip,))
+def _asked_names(desk: Desk, ips: tuple[str, ...], span: Span) -> tuple[Name, ...]:
+    """Return the names hosts asked for or went to: first those no other client did, then the most frequent."""
+    mine = Equals("hunt.client.ip", ips)
     found = desk.timed(mine, span, "hostname_info.host", MOST_NAMES)
     if not found:
         return ()

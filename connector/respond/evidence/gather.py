@@ -13,13 +13,15 @@ from datetime import datetime
 from typing import TypeVar
 
 from connector.errors import Rejected
+from connector.hosts.listing import stored_profile
 from connector.hunts.address import address_number
 from connector.respond.evidence.around import around, host_of, others_of
-from connector.respond.evidence.asking import Desk, age
+from connector.respond.evidence.asking import Desk, Span, age
 from connector.respond.evidence.dns import Lookups, lookups_of
 from connector.respond.evidence.flows import Gathered, flow_of, flows_of
 from connector.respond.evidence.links import links_of
-from connector.respond.evidence.model import Event, Evidence, Flow, Subject
+from connector.respond.evidence.model import Event, Evidence, Flow, Host, Subject
+from connector.respond.evidence.profiled import with_profile
 from connector.respond.evidence.reading import Found, cut, moment, told, words
 from connector.respond.evidence.records import capture_of, files_of, http_of, tls_of
 from connector.settings.model import Settings
@@ -45,10 +47,11 @@ def gather(siem: Siem, settings: Settings, subject: Subject, now: datetime) -> E
         evidence,
         dns=looked_up.found,
         captures=tuple(capture_of(each, flow) for flow, each in flows),
-        host=_part(desk, "host", lambda: host_of(desk, address, span)) if address else None,
+        host=_part(desk, "host", lambda: _host(desk, settings, address, span)) if address else None,
     )
     if host := evidence.host:
-        evidence = replace(evidence, others=_part(desk, "others", lambda: others_of(desk, host, span, ids)))
+        others = _part(desk, "others", lambda: others_of(desk, (host.ip,), host.users, span, ids))
+        evidence = replace(evidence, others=others)
     left = {
         "references": max(0, subject.count - len(subject.references)),
         "events": gathered.events_left_out,
@@ -89,6 +92,13 @@ def _event(event: Found, flow: int | None, of_subject: bool) -> Event:
     """Return an event as evidence has it."""
     at = told(event.time)
     return Event(event.index, event.id, at, event.kind, flow, of_subject, words(event), cut(event.source))
+
+
+def _host(desk: Desk, settings: Settings, ip: str, span: Span) -> Host:
+    """Return what is known of a host: what the events of a time say, and its profile if it has one."""
+    found = host_of(desk, ip, span)
+    document = stored_profile(desk.siem, settings, ip)
+    return with_profile(found, document, span) if document else found
 
 
 def _part(desk: Desk, name: str, ask: Callable[[], T]) -> T | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TypeVar
 
-from connector.respond.evidence.model import Capture, Event, Evidence, File, Flow, Http, Lookup, Tls
+from connector.respond.evidence.model import Capture, Event, Evidence, File, Flow, Host, Http, Lookup, Tls
 
 MEGABYTE = 1_000_000
 # characters of JSON that a document has room for, by part; together well below what an engine takes in one call
@@ -50,12 +50,17 @@ def merged(kept: Evidence, now: Evidence) -> Evidence:
         http=both(kept.http, now.http, _place),
         files=both(kept.files, now.files, lambda one: (one.flow, one.sha256 or one.name)),
         captures=both(kept.captures, now.captures, lambda one: one.flow),
-        host=now.host if host_now else kept.host,
+        host=_host(kept.host, now.host) if host_now else kept.host,
         others=now.others if host_now else kept.others,
         notes=(*now.notes, *_gone(kept, len(gone))),
         left_out=_most(kept.left_out, now.left_out) if gone else now.left_out,
         frozen=kept.frozen,
     )
+
+
+def _host(kept: Host | None, now: Host | None) -> Host | None:
+    """Return the host as it is now, with the profile that was kept if it has none any more."""
+    return replace(now, profile=now.profile or kept.profile) if kept and now else now
 
 
 def fitting(evidence: Evidence) -> Evidence:

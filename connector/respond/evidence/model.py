@@ -188,8 +188,38 @@ class Capture:
 
 
 @dataclass(frozen=True)
+class Trait:
+    """A value that a host's profile has: `by` is how it is known, or what was seen of it, `first` to `last` when."""
+
+    value: str
+    by: tuple[str, ...]
+    first: str | None
+    last: str | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a host's profile says, as of `updated`: names and users by their source, roles by their rule, services
+    (`tcp/443`) by what was seen there; `changes` are what was new on the host, by what it is.
+
+    Names and users are those of the time around the evidence. `left_out` counts by part what is not here.
+    """
+
+    updated: str
+    first: str | None
+    last: str | None
+    names: tuple[Trait, ...] = ()
+    users: tuple[Trait, ...] = ()
+    roles: tuple[Trait, ...] = ()
+    services: tuple[Trait, ...] = ()
+    changes: tuple[Trait, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Host:
-    """What is known of a client: names, users and the rest as the events of `start` to `end` say, most frequent first.
+    """What is known of a client: names, users and the rest as the events of a time say, most frequent first, and what
+    its profile says besides; `profile` is None where it has none.
 
     `kinds` and `alerts` count its events by type and by signature.
     """
@@ -207,6 +237,7 @@ class Host:
     events: int
     kinds: Mapping[str, int]
     alerts: Mapping[str, int]
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True)
@@ -296,7 +327,7 @@ class Evidence:
             http=_all(Http, document["http"]),
             files=_all(File, document["files"]),
             captures=_all(Capture, document["captures"]),
-            host=_one(Host, document["host"]) if document["host"] else None,
+            host=_host(document["host"]) if document["host"] else None,
             others=others or None,
             links=_all(Link, document["links"]),
             notes=tuple(document["notes"]),
@@ -305,12 +336,21 @@ class Evidence:
         )
 
 
+TRAITS = ("names", "users", "roles", "services", "changes")
 KEPT_AS_LISTS = ("source",)  # of an event, as it is stored
 
 
 def _all(kind: type[T], documents: Sequence[Json]) -> tuple[T, ...]:
     """Return the values of their documents."""
     return tuple(_one(kind, document) for document in documents)
+
+
+def _host(document: Json) -> Host:
+    """Return the host of its document; one that was kept before hosts had profiles has none."""
+    profile = document.get("profile")
+    if profile:
+        profile = Profile(**{**profile, **{name: _all(Trait, profile[name]) for name in TRAITS}})
+    return _one(Host, {**document, "profile": profile})
 
 
 def _one(kind: type[T], document: Json) -> T:

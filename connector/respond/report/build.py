@@ -21,6 +21,7 @@ from connector.respond.report.advice import advice
 from connector.respond.report.decisions import decisions_of, declarations_of, deliveries_of
 from connector.respond.report.guides import guides_of
 from connector.respond.report.model import Report, Step, Summary, Timeline
+from connector.respond.report.rated import reputation_of
 from connector.respond.report.texts import shown, written
 from connector.respond.report.thread import gravest, thread_of
 from connector.respond.report.timeline import span_of, timeline_of, with_activity
@@ -42,6 +43,7 @@ def report_of(siem: Siem, settings: Settings, evidence: Evidence, now: datetime)
     thread = thread_of(siem, settings, evidence, hunts)
     decisions, decisions_left = decisions_of(siem, settings, declared, _hunts(siem, settings, thread.steps))
     sent, sent_left = deliveries_of(siem, settings, declared)
+    rated, rated_left = reputation_of(declared)
     guides, limits = guides_of(siem, settings, thread.steps)
     whole = _with_thread(siem, settings, evidence, thread.steps, now)
     summary = _summary(evidence, thread.steps, own)
@@ -56,6 +58,8 @@ def report_of(siem: Siem, settings: Settings, evidence: Evidence, now: datetime)
         thread=thread,
         todo=advice(summary, thread.steps, whole, guides, sent),
         evidence=whole,
+        reputation=rated,
+        reputation_left_out=rated_left,
         guides=guides,
         decisions=decisions,
         decisions_left_out=decisions_left,

@@ -219,6 +219,22 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Rated:
+    """What others know of a value that a declaration names: `verdict` is it in one word, `said` in a line.
+
+    `source` is who says so, `asked` when they were asked, `analysed` when they looked at it themselves.
+    """
+
+    value: str
+    kind: str
+    verdict: str
+    said: str
+    source: str
+    asked: str | None
+    analysed: str | None
+
+
+@dataclass(frozen=True)
 class Todo:
     """Something to do next, why, and the command that does it or shows more; empty if there is none."""
 
@@ -244,6 +260,8 @@ class Report:
     thread: Thread
     todo: tuple[Todo, ...]
     evidence: Evidence
+    reputation: tuple[Rated, ...]
+    reputation_left_out: int
     guides: tuple[Guide, ...]
     decisions: tuple[Decision, ...]
     decisions_left_out: int

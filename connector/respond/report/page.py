@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from connector.respond.report.model import Report
 from connector.respond.report.picture import picture
-from connector.respond.report.tables import event_tables, evidence_tables, names_table
+from connector.respond.report.tables import event_tables, evidence_tables, host_tables, names_table, rated_table
 from connector.respond.report.texts import shown, told
 
 LONG = 2000
@@ -51,7 +51,7 @@ LABELS = {
 }
 NUMBERS = ("bytes", "events", "flow", "status", "attempts", "seconds before", "bytes up / down")
 WORDS = ("type", "tool", "method", "version", "protocol", "message")
-TIMES = ("time", "first", "last", "from", "until", "start")
+TIMES = ("time", "first", "last", "from", "until", "start", "new since", "asked", "analysed")
 TEMPLATE, STYLE = "report.html.j2", "report.css"
 
 
@@ -63,7 +63,9 @@ def page(report: Report) -> str:
         picture=Markup(picture(report.timeline)) if report.timeline else "",  # noqa: S704 - made of elements
         evidence_tables=evidence_tables(report.evidence),
         event_tables=event_tables(report.evidence),
+        host_tables=host_tables(report.evidence),
         names=names_table(report.evidence),
+        rated=rated_table(report),
         classes={"": "mark", "event": "place"}
         | dict.fromkeys(TIMES, "time")
         | dict.fromkeys(NUMBERS, "number")

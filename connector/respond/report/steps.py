@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.respond.evidence.model import Event, Evidence
+from connector.respond.evidence.model import Event, Others
 from connector.respond.evidence.reading import Found
 from connector.respond.report.model import SEVERITIES, LaneName, Step, StepKind
 from connector.respond.report.texts import moment, shown, written
@@ -106,21 +106,20 @@ def some_of(found: Sequence[str]) -> tuple[str, ...]:
     return (*(shown(value) for value in found[:VALUES]), *more)
 
 
-def beside(evidence: Evidence, taken: set[tuple[str, str]]) -> Iterator[Draft]:
-    """Yield a step for each signature and each stored file of the host's events that no finding has."""
-    others = evidence.others
+def beside(events: Iterable[Event], others: Others | None, taken: set[tuple[str, str]]) -> Iterator[Draft]:
+    """Yield a step for each signature and each stored file of events, and of the others, that no finding has."""
     groups: dict[tuple[StepKind, str], list[Found]] = {}
     known: set[tuple[StepKind, str]] = set()
-    for event in (*evidence.events, *(others.events if others else ())):
+    for event in (*events, *(others.events if others else ())):
         found = as_found(event)
         for key in _kinds(found):
             groups.setdefault(key, []).append(found)
             if found.place in taken:
                 known.add(key)
-    for (kind, value), events in groups.items():
+    for (kind, value), own in groups.items():
         if (kind, value) not in known:
             count = others.alerts.get(value, 0) if others and kind == "alert" else 0
-            yield _of_events(kind, value, sorted(events, key=_age), count)
+            yield _of_events(kind, value, sorted(own, key=_age), count)
 
 
 def as_found(event: Event) -> Found:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connector.respond.evidence.model import Event, Evidence, Flow
-from connector.respond.report.model import Table
+from connector.respond.report.model import Report, Table
 from connector.respond.report.texts import shown, told
 
 MOST_ROWS = 40
 MOST_EVENTS = 50
 MOST_NAMES = MOST_OTHERS = 20
+NEW = "What it did not have when its profile was made, the newest first."
 Cells = Sequence[Sequence[object]]
 
 
@@ -55,6 +56,38 @@ def event_tables(found: Evidence) -> tuple[Titled, ...]:
         more = max(0, others.count - len(some))
         tables.append(Titled("Other events of the host", Table(columns, tuple(some), more), span))
     return tuple(one for one in tables if one.table.rows)
+
+
+def host_tables(found: Evidence) -> tuple[Titled, ...]:
+    """Return the tables of the host's profile that have rows: who it is, what it offers, and what was new on it."""
+    profile = found.host.profile if found.host else None
+    if profile is None:
+        return ()
+    left = profile.left_out
+    who = [
+        (what, one.value, one.by, told(one.first), told(one.last))
+        for what, traits in (("name", profile.names), ("user", profile.users), ("role", profile.roles))
+        for one in traits
+    ]
+    offered = [(one.value, one.by, told(one.first), told(one.last)) for one in profile.services]
+    new = [(one.by, one.value, told(one.first)) for one in profile.changes]
+    left_out = sum(left.get(name, 0) for name in ("names", "users", "roles"))
+    each = (
+        _table("Who it is", ("what", "value", "known by", "first", "last"), who, left_out),
+        _table("Services it offers", ("service", "seen there", "first", "last"), offered, left.get("services", 0)),
+        _table("New on this host", ("what", "value", "new since"), new, left.get("changes", 0), NEW),
+    )
+    return tuple(one for one in each if one.table.rows)
+
+
+def rated_table(report: Report) -> Table:
+    """Return what others know of the values that declarations name."""
+    rows = [
+        (one.value, one.kind, one.verdict, one.said, one.source, told(one.asked), told(one.analysed))
+        for one in report.reputation
+    ]
+    columns = ("value", "kind", "verdict", "what is known", "source", "asked", "analysed")
+    return _table("", columns, rows, report.reputation_left_out).table
 
 
 def names_table(found: Evidence) -> Table:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from connector.respond.evidence.around import USER_FIELDS, around
 from connector.respond.evidence.asking import Span
-from connector.respond.evidence.model import Evidence
+from connector.respond.evidence.model import Event, Evidence, Others
 from connector.respond.report.model import Step, Thread, Tie
 from connector.respond.report.steps import Draft, Json, beside, gravity, of_finding, some_of
 from connector.respond.report.texts import moment, shown, written
@@ -26,12 +26,18 @@ ADDRESSES = ("hunt.client.ip", "hunt.server.ip", "hunt.resolver.ip")
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """Which findings are wanted: those with a term of their own, those grouped by an address, and those of an id."""
+class Wanted:
+    """Which findings are wanted: those with a term of their own, those grouped by an address, and those of an id, that
+    have events in a time.
+
+    Those of an id, and those of `hunts` (by id), are the thread's subject.
+    """
 
     own: frozenset[str]
     addresses: frozenset[str]
-    ids: frozenset[str]
+    span: Span
+    ids: frozenset[str] = frozenset()
+    hunts: frozenset[str] = frozenset()
 
     @property
     def query(self) -> Json:
@@ -46,37 +52,51 @@ class _Wanted:
         group = {str(value) for value in source["group"].values()}
         return id in self.ids or bool(self.own & values) or bool(self.addresses & group)
 
+    def is_subject(self, id: str, source: Json) -> bool:
+        """Tell whether a finding is what the thread is about."""
+        return id in self.ids or source["hunt"]["id"] in self.hunts
+
 
 def thread_of(siem: Siem, settings: Settings, evidence: Evidence, hunts: Iterable[str]) -> Thread:
     """Return the thread that evidence is part of; findings of these hunts (by id) on the asset are its subject.
 
     Raises SiemError.
     """
-    wanted, span = _wanted(evidence), _span(evidence)
+    wanted = replace(_wanted(evidence), hunts=frozenset(hunts))
+    return thread_about(siem, settings, wanted, evidence.others, evidence.events)
+
+
+def thread_about(
+    siem: Siem, settings: Settings, wanted: Wanted, others: Others | None, events: Iterable[Event] = ()
+) -> Thread:
+    """Return the thread of the findings that are wanted; alerts and stored files that no finding has are steps as well:
+    those of the others, and of further events.
+
+    Raises SiemError.
+    """
     index = settings.state("findings")
     siem.call("POST", f"/{index}/_refresh")
-    near = {"bool": {"filter": [wanted.query, *_during(span)]}}
+    near = {"bool": {"filter": [wanted.query, *_during(wanted.span)]}}
     body = {"query": near, "sort": [{"last": "desc"}], "_source": {"excludes": ["settled", "windows", "terms"]}}
     hits = [(hit["_id"], hit["_source"]) for hit in islice(siem.scan(index, body), MOST_READ)]
     unread = max(0, siem.count(index, near) - MOST_READ)
     every = siem.count(index, wanted.query)
     found = [(id, source) for id, source in hits if wanted.has(id, source)]
-    subjects = set(hunts)
-    drafts = [of_finding(id, source, id in wanted.ids or source["hunt"]["id"] in subjects) for id, source in found]
-    drafts += beside(evidence, {place for draft in drafts for place in draft.step.places})
+    drafts = [of_finding(id, source, wanted.is_subject(id, source)) for id, source in found]
+    drafts += beside(events, others, {place for draft in drafts for place in draft.step.places})
     kept = sorted(drafts, key=_importance)[:MOST_STEPS]
     return Thread(
-        steps=_numbered(kept, evidence),
+        steps=_numbered(kept, others),
         left_out=len(drafts) - len(kept) + unread,
         elsewhen=max(0, every - len(hits) - unread),
-        notes=_cut(siem, index, wanted, span),
+        notes=_cut(siem, index, wanted),
     )
 
 
-def _cut(siem: Siem, index: str, wanted: _Wanted, span: Span) -> tuple[str, ...]:
+def _cut(siem: Siem, index: str, wanted: Wanted) -> tuple[str, ...]:
     """Return in words which hunts have findings that could be of the asset, as they do not keep all their clients."""
     more = {"term": {"cut": "hunt.client.ip"}}
-    query = {"bool": {"filter": [more, *_during(span)], "must_not": [wanted.query]}}
+    query = {"bool": {"filter": [more, *_during(wanted.span)], "must_not": [wanted.query]}}
     aggs = {"hunts": {"terms": {"field": "hunt.name", "size": MOST_STEPS}}}
     found = siem.search(index, {"size": 0, "query": query, "aggs": aggs}).get("aggregations", {})
     names = sorted(bucket["key"] for bucket in found.get("hunts", {}).get("buckets", ()))
@@ -96,7 +116,7 @@ def gravest(steps: Sequence[Step]) -> Step | None:
     return max(findings, key=lambda step: (gravity(step.severity), -step.number), default=None)
 
 
-def _wanted(evidence: Evidence) -> _Wanted:
+def _wanted(evidence: Evidence) -> Wanted:
     """Return which findings are about what the evidence is about."""
     subject, host = evidence.subject, evidence.host
     pairs: list[tuple[str, str | None]] = []
@@ -108,7 +128,8 @@ def _wanted(evidence: Evidence) -> _Wanted:
         pairs += subject.about.items()
         addresses.update(value for value in subject.about.values() if value)
     ids = frozenset([subject.id] if subject.kind == "finding" else [])
-    return _Wanted(frozenset(f"{name}={value}" for name, value in pairs if value), frozenset(addresses), ids)
+    own = frozenset(f"{name}={value}" for name, value in pairs if value)
+    return Wanted(own, frozenset(addresses), _span(evidence), ids)
 
 
 def _span(evidence: Evidence) -> Span:
@@ -128,9 +149,9 @@ def _unless_missing(name: str, bound: Json) -> Json:
     return {"bool": {"should": [{"range": {name: bound}}, missing], "minimum_should_match": 1}}
 
 
-def _numbered(drafts: Iterable[Draft], evidence: Evidence) -> tuple[Step, ...]:
+def _numbered(drafts: Iterable[Draft], others: Others | None) -> tuple[Step, ...]:
     """Return the steps in the order of time with their numbers, what ties them to earlier ones, and whose names."""
-    only = {name.name for name in evidence.others.names if name.only_here} if evidence.others else set()
+    only = {name.name for name in others.names if name.only_here} if others else set()
     seen: dict[tuple[str, str], list[int]] = {}
     done = []
     for number, draft in enumerate(sorted(drafts, key=_order), 1):
@@ -165,7 +186,8 @@ def _with_tied(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(replace(step, tied=step.number in tied) for step in steps)
 
 
-def _order(draft: Draft) -> tuple[bool, str, bool, str, str]:
-    """Return what puts steps in the order of time, those without a time last."""
+def _order(draft: Draft) -> tuple[bool, str, bool, int, str, str]:
+    """Return what puts steps in the order of time, the gravest of a time first, those without a time last."""
     step, first = draft.step, moment(draft.step.first)
-    return first is None, written(first) if first else "", not step.subject, step.title, step.id
+    at = written(first) if first else ""
+    return first is None, at, not step.subject, -gravity(step.severity), step.title, step.id
