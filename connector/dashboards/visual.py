@@ -33,8 +33,11 @@ NOUNS = {
     **{"hunt.name": "hunts", "hunt.tag_rules": "rules", "asset.value": "assets", "krb5.cname": "accounts"},
     **{"count": "events", "findings": "findings", "flow.bytes_toclient": "bytes to clients"},
     **{"hunt.name.subdomain_length": "length of subdomain", "dhcp.client_mac": "MAC addresses"},
+    **{"ip": "hosts", "host_id.services_count": "services", "host_id.visitor_count": "visitors"},
+    **{"host_id.domain_count": "domains", "host_id.alerts.high": "grave alerts", "changes.value": "changes"},
+    **{"host_id.services.port": "ports", "changes.time": "change"},
 }
-SEEN = ("@timestamp", "last", "first")
+SEEN = ("@timestamp", "last", "first", "host_id.first_seen", "host_id.last_seen")
 PREFIXES = {"unique": "different", "sum": "sum of", "average": "mean", "newest": "newest", "oldest": "oldest"}
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
