@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ HEIGHTS = {"number": 7, "timeline": 12, "bars": 12, "heat": 14, "table": 12, "ag
 MEASURES: tuple[MeasureKind, ...] = ("unique", "sum", "average", "newest", "oldest")
 UNITS = {EVENTS: "events", "state": "states", "tag-rules": "rules", "outbox": "deliveries"}
 DAYS, SIZE, LATE_AFTER = 7, 10, 15
+PROFILES, PROFILE = "hosts", "host_id"
 NEEDED = ("id", "title", "about", "guide")
 
 
@@ -133,6 +135,8 @@ def _panel(part: Part, searches: Collection[str], problems: list[Problem]) -> Pa
     if not least <= len(by) <= most:
         wanted = str(most) if least == most else f"{least} to {most}"
         problems.append(part.at("by").problem(f"has {len(by)} fields, a panel of kind {kind} takes {wanted}"))
+    if of == PROFILES and _share_a_list(by):
+        problems.append(part.at("by").problem("has two fields of one list, and each would be counted with every other"))
     labels = tuple(str(label.value) for label in part.texts("labels"))
     if labels and len(labels) != len(by):
         problems.append(part.at("labels").problem(f"has {len(labels)} names for {len(by)} fields of by"))
@@ -167,6 +171,12 @@ def _panel(part: Part, searches: Collection[str], problems: list[Problem]) -> Pa
         always=part.at("always").value is True,
         late_after=part.at("late_after").value or (LATE_AFTER if kind == "age" else 0),
     )
+
+
+def _share_a_list(by: Sequence[str]) -> bool:
+    """Tell whether two fields of a profile are of one list, which an engine keeps as values without their rows."""
+    holders = [f"{holder}." for field in by if (holder := field.rpartition(".")[0]) not in ("", PROFILE)]
+    return any(one.startswith(other) for one, other in permutations(holders, 2))
 
 
 def _measure(part: Part, of: str, problems: list[Problem]) -> Measure:

@@ -197,6 +197,14 @@ WRONG = [
     ([PANEL.replace("}", ", colour: red}")], "own.yml:6: unknown key colour in panels[0]; known keys: "),
     ([PANEL.replace(", empty: none", "")], f"{PLACE} lacks the key empty"),
     ([PANEL.replace("}", ", late_after: 5}")], f"{PLACE}.late_after is for an age alone"),
+    (
+        [
+            PANEL.replace(
+                "events, by: [hunt.tag]", "hosts, by: [host_id.services.port, host_id.services.values.app_proto]"
+            )
+        ],
+        f"{BY} has two fields of one list",
+    ),
     ([PANEL.replace("bars", "age")], f"{PLACE}.measure of an age is the newest of a time"),
     ([PANEL.replace("}", ", always: true}")], f"{PLACE}.always is not for events, nor for a timeline"),
 ]
