@@ -152,7 +152,8 @@ def _bucket(agg: Json, counts: set[str], span: Span) -> Json:
         told = {"field": params["field"], "fixed_interval": interval, "time_zone": "UTC", "min_doc_count": 1}
         return {"date_histogram": told}
     by = "_count" if params["orderBy"] in counts else params["orderBy"]
-    return {"terms": {"field": params["field"], "order": {by: params["order"]}, "size": params["size"]}}
+    more = json.loads(params.get("json", "{}"))
+    return {"terms": {"field": params["field"], "order": {by: params["order"]}, "size": params["size"], **more}}
 
 
 def _named(filters: Sequence[Json]) -> Iterator[str]:

@@ -25,6 +25,7 @@ TICK_STEPS = (60, 300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800
 MOST_SERIES = 8
 LETTER = 7.0  # pixels of one at the size of labels
 SHADES = 5
+NAMES = 146  # pixels that names beside bars may have even in a narrow panel
 
 
 def picture(panel: Panel, rows: Sequence[Row], span: Span) -> str:
@@ -122,7 +123,7 @@ def _bars(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]
     names = list(stacks)[: max(1, int((tall - top) // 15))]
     sums = {name: sum(row.values[0] or 0 for row in stacks[name]) for name in names}
     most = max(sums.values()) or 1
-    left = min(wide * 0.42, 14 + LETTER * max(len(shown(name)) for name in names))
+    left = min(max(wide * 0.42, NAMES), 14 + LETTER * max(len(shown(name)) for name in names))
     right = 12 + LETTER * len(f"{most:,.0f}")
     step = min(30.0, (tall - top - PAD) / len(names))
     for number, name in enumerate(names):

@@ -7,6 +7,7 @@ saved object.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,8 @@ NOUNS = {
     **{"host_id.domain_count": "domains", "host_id.alerts.high": "grave alerts", "changes.value": "changes"},
     **{"host_id.services.port": "ports", "changes.time": "change"},
 }
+# how many values a shard tells of if the rarest are wanted: with fewer, what is rare on one shard alone would be shown
+EVERY_SHARD = 10_000
 SEEN = ("@timestamp", "last", "first", "host_id.first_seen", "host_id.last_seen")
 PREFIXES = {"unique": "different", "sum": "sum of", "average": "mean", "newest": "newest", "oldest": "oldest"}
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -106,7 +109,7 @@ def _aggs(panel: Panel, time_field: str, name: Callable[[str], str]) -> list[Jso
             "missingBucket": False,
             "missingBucketLabel": "Missing",
             "customLabel": label,
-        }
+        } | ({"json": json.dumps({"shard_size": EVERY_SHARD})} if panel.fewest_first else {})
         found.append(_agg(len(found) + 1, "terms", schema, params))
     return found
 

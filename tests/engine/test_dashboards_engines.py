@@ -233,6 +233,17 @@ def of_panel(day: Day, name: str) -> list[tuple[tuple[str, ...], tuple[float | N
     return [(row.keys, row.values) for row in rows(one, day.siem.search(search.index, search.body))]
 
 
+def test_what_is_rare_is_rare_in_all_indices(day: Day) -> None:
+    told = {key: values[0] for (key,), values in of_panel(day, "domains-rare")}
+    counts = {"clients": {"cardinality": {"field": "hunt.client.ip"}}}
+    for name, number in told.items():
+        named = [{"term": {"hostname_info.domain.keyword": name}}, {"term": {"hunt.name.kind": "domain"}}]
+        query = {"bool": {"filter": named}}
+        answer = day.siem.search(day.settings.events, {"size": 0, "query": query, "aggs": counts})
+        assert answer["aggregations"]["clients"]["value"] == number, name
+    assert len(told) == 20
+
+
 def test_an_age_is_that_of_each_watermark(day: Day) -> None:
     ages = {key: newest for (key,), (newest,) in of_panel(day, "health-age")}
     state = day.siem.scan(day.settings.state("state"), {"query": {"exists": {"field": "watermark"}}})
