@@ -89,7 +89,7 @@ def _aggs(panel: Panel, time_field: str, name: Callable[[str], str]) -> list[Jso
     """Return the aggregations: the measures, of a timeline the time, then the fields in order."""
     found = [_measure(number, each, panel, name) for number, each in enumerate(panel.measures, 1)]
     if panel.kind == "timeline":
-        params = {
+        params: Json = {
             "field": time_field,
             "useNormalizedEsInterval": True,
             "interval": "auto",
