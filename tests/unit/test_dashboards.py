@@ -203,7 +203,7 @@ WRONG = [
                 "events, by: [hunt.tag]", "hosts, by: [host_id.services.port, host_id.services.values.app_proto]"
             )
         ],
-        f"{BY} has two fields of one list",
+        f"own.yml:6: {BY} has two fields of one list",
     ),
     ([PANEL.replace("bars", "age")], f"{PLACE}.measure of an age is the newest of a time"),
     ([PANEL.replace("}", ", always: true}")], f"{PLACE}.always is not for events, nor for a timeline"),
