@@ -99,11 +99,12 @@ def export_dashboards(ctx: context.Context, /, *, out: Path, own: Path | None, s
 @dashboards.command(name="install")
 @click.option("--url", help="Address of the dashboards. Default: dashboards.url of the settings.")
 @click.option("--keep", is_flag=True, help="Leave what is there already as it is; without it, it is replaced.")
+@click.option("--prune", is_flag=True, help="Remove panels and dashboards that an earlier version of ours has left.")
 @_content
 @json_option
 @context.use
 def install_dashboards(
-    ctx: context.Context, /, *, url: str | None, keep: bool, own: Path | None, subfield: str, as_json: bool
+    ctx: context.Context, /, *, url: str | None, keep: bool, prune: bool, own: Path | None, subfield: str, as_json: bool
 ) -> None:
     """Install the dashboards into OpenSearch Dashboards or Kibana, or bring them up to date.
 
@@ -111,9 +112,12 @@ def install_dashboards(
     login is that of `dashboards` in the settings, else that of `siem`; the space or tenant is set there, too. Objects
     of ours that are there already are replaced, with what people changed in them: copy a dashboard before you change
     it, or use --keep. Nothing of others is touched.
+
+    Panels and dashboards of ours that are not made any more stay and are told; --prune removes them, but for what a
+    dashboard of somebody else shows. What you made with --from is among them if --from is not given again.
     """
     where = at_address(ctx.settings.dashboards, url)
-    done = install(_build(ctx, own, subfield), where, overwrite=not keep)
+    done = install(_build(ctx, own, subfield), where, overwrite=not keep, prune=prune)
     show(done, table=_installed, as_json=as_json)
     if done.failed:
         sys.exit(1)
@@ -180,7 +184,22 @@ def _installed(done: Installed) -> Printed:
         lines.append(f"{done.kept} were there already and are as they were")
     lines += [f"not taken: {plain(f.type)} {plain(f.id)}: {plain(f.kind)} {plain(f.words)}" for f in done.failed]
     lines += [f"  {plain(title)}" for title in done.dashboards]
+    lines += _left(done)
     return "\n".join(lines)
+
+
+def _left(done: Installed) -> list[str]:
+    """Return what earlier versions left, and what to do."""
+    if done.not_looked:
+        return [f"what earlier versions left there is not known: {plain(done.not_looked)}"]
+    lines = [
+        f"{'removed' if one.removed else 'left by an earlier version'}: {plain(one.type)} {plain(one.id)}"
+        + (f", shown by {plain(', '.join(one.used_by))}" if one.used_by else "")
+        for one in done.left
+    ]
+    if any(not one.removed and not one.used_by for one in done.left):
+        lines.append("`hunts dashboards install --prune` removes what an earlier version left")
+    return lines
 
 
 def _previewed(done: Previewed, file: Path) -> Printed:

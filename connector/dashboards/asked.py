@@ -1,7 +1,7 @@
 """What a dashboard sends to the search engine for a saved object, and what the answer comes to.
 
 The search is made of the object alone, as both products make it: the query of its `searchSourceJSON`, the aggregations
-of its `visState` one inside the other, the time picker's range on the index pattern's time field.
+of its `visState` one inside the other, the time picker's range on the index pattern's time field; or what a Vega has.
 Promises: an object whose reference is not there, or whose query is not read, is an error. Will not: draw.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from connector.dashboards.kuery import asked as asked_of
 from connector.dashboards.objects import INDEX_REF
+from connector.dashboards.vega import asked_by, newest_in
 
 Json = dict[str, Any]
 ROWS = 50
@@ -59,6 +60,9 @@ class Row:
 def asked(objects: Mapping[tuple[str, str], Json], one: Json, span: Span) -> Asked | None:
     """Return the search of a visualisation or a saved search; None for one that asks nothing, as a text."""
     attributes = one["attributes"]
+    if spec := _vega(one):
+        index, body = asked_by(spec)
+        return Asked(index, body, tuple(_fields(body)))
     source = json.loads(attributes["kibanaSavedObjectMeta"]["searchSourceJSON"])
     if "indexRefName" not in source:
         return None
@@ -80,11 +84,32 @@ def asked(objects: Mapping[tuple[str, str], Json], one: Json, span: Span) -> Ask
 
 def rows(one: Json, answer: Json) -> list[Row]:
     """Return what the answer to a visualisation's search comes to, in its order."""
+    if _vega(one):
+        return [Row((key,), (newest,)) for key, newest in newest_in(answer)]
     aggs = json.loads(one["attributes"]["visState"])["aggs"]
     measures = [each for each in aggs if each["schema"] == "metric"]
     divided = [each for each in aggs if each["schema"] != "metric"]
     root = {**answer.get("aggregations", {}), "doc_count": answer["hits"]["total"]["value"]}
     return list(_rows(root, divided, measures, ()))
+
+
+def _vega(one: Json) -> Json | None:
+    """Return the specification of an object that is a Vega, None if it is none."""
+    state = json.loads(one["attributes"].get("visState", "{}"))
+    found: Json | None = json.loads(state["params"]["spec"]) if state.get("type") == "vega" else None
+    return found
+
+
+def _fields(body: object) -> Iterator[str]:
+    """Yield the fields that a search of a Vega names."""
+    if isinstance(body, dict):
+        for key, inner in body.items():
+            if key == "filter":
+                yield from _named(inner)
+            elif key == "field":
+                yield inner
+            else:
+                yield from _fields(inner)
 
 
 def _rows(bucket: Json, divided: Sequence[Json], measures: Sequence[Json], keys: tuple[str, ...]) -> Iterator[Row]:
@@ -127,7 +152,8 @@ def _bucket(agg: Json, counts: set[str], span: Span) -> Json:
         told = {"field": params["field"], "fixed_interval": interval, "time_zone": "UTC", "min_doc_count": 1}
         return {"date_histogram": told}
     by = "_count" if params["orderBy"] in counts else params["orderBy"]
-    return {"terms": {"field": params["field"], "order": {by: params["order"]}, "size": params["size"]}}
+    more = json.loads(params.get("json", "{}"))
+    return {"terms": {"field": params["field"], "order": {by: params["order"]}, "size": params["size"], **more}}
 
 
 def _named(filters: Sequence[Json]) -> Iterator[str]:

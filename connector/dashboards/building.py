@@ -1,20 +1,22 @@
 """From the settings to saved objects, as files or into OpenSearch Dashboards and Kibana.
 
-Promises: what a file holds can be imported by itself; importing again changes nothing but what the source changed.
-Will not: delete objects of an earlier build.
+Promises: what a file holds can be imported by itself; importing again changes nothing but what the source changed; what
+an earlier build left is told. Will not: remove that without being asked, or what somebody else's dashboard shows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from connector.dashboards.left import PATTERN, TYPES, Left, left_over
 from connector.dashboards.model import Source
 from connector.dashboards.objects import Page, events_of, ndjson, pages, saved_objects
 from connector.dashboards.reading import read_source
+from connector.errors import Refused, SiemError
 from connector.hunts.catalogue import load_catalogue
 from connector.settings.model import DashboardsSettings, Settings
 from connector.siem.saved_objects import Failed, SavedObjects
@@ -25,11 +27,12 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Build:
-    """The source, its dashboards as objects, and all objects made of it."""
+    """The source, its dashboards as objects, and all objects made of it, whose ids begin with the prefix."""
 
     source: Source
     pages: tuple[Page, ...]
     objects: tuple[Json, ...]
+    prefix: str
 
     @cached_property
     def by_key(self) -> Mapping[Key, Json]:
@@ -78,7 +81,10 @@ class Built:
 
 @dataclass(frozen=True)
 class Installed:
-    """What an import came to: where, how many objects were taken, left as they were, and refused."""
+    """What an import came to: where, how many objects were taken, left as they were, and refused.
+
+    `left` is what earlier builds left there; `not_looked` says why it is not known.
+    """
 
     desk: str
     url: str
@@ -87,6 +93,8 @@ class Installed:
     kept: int
     failed: tuple[Failed, ...]
     dashboards: tuple[str, ...]
+    left: tuple[Left, ...] = ()
+    not_looked: str = ""
 
 
 def build(settings: Settings, own: Path | None = None, subfield: str = "keyword") -> Build:
@@ -96,7 +104,7 @@ def build(settings: Settings, own: Path | None = None, subfield: str = "keyword"
     source = read_source(hunts.keys(), own)
     events = events_of(settings, subfield)
     found = pages(source, hunts, settings.prefix, events)
-    return Build(source, found, saved_objects(source, hunts, settings.prefix, events))
+    return Build(source, found, saved_objects(source, hunts, settings.prefix, events), settings.prefix)
 
 
 def write(made: Build, folder: Path) -> Built:
@@ -116,11 +124,33 @@ def write(made: Build, folder: Path) -> Built:
     return Built(tuple(files), len(made.objects))
 
 
-def install(made: Build, where: DashboardsSettings, overwrite: bool) -> Installed:
-    """Return what importing all objects came to; Refused or SiemError if nothing could be imported."""
+def install(made: Build, where: DashboardsSettings, overwrite: bool, prune: bool = False) -> Installed:
+    """Return what importing all objects came to; Refused or SiemError if nothing could be imported.
+
+    With `prune` what earlier builds left is removed, but for what others still show.
+    """
+    left: tuple[Left, ...] = ()
+    not_looked = ""
     with SavedObjects(where) as desk:
         done = desk.put(made.ndjson, overwrite)
+        try:
+            left = _left(made, desk, prune)
+        except (Refused, SiemError) as error:  # what was imported is in all the same
+            not_looked = str(error)
     kept = [failed for failed in done.failed if failed.is_conflict and not overwrite]
     titles = tuple(str(one["attributes"]["title"]) for one in made.dashboards)
     refused = tuple(failed for failed in done.failed if failed not in kept)
-    return Installed(str(done.desk), where.url, len(made.objects), done.taken, len(kept), refused, titles)
+    return Installed(
+        str(done.desk), where.url, len(made.objects), done.taken, len(kept), refused, titles, left, not_looked
+    )
+
+
+def _left(made: Build, desk: SavedObjects, prune: bool) -> tuple[Left, ...]:
+    """Return what earlier builds left, removed if that is asked for. Raises SiemError."""
+    found = []
+    for one, left in left_over(desk.held((PATTERN, *TYPES)), made.by_key.keys(), made.prefix):
+        goes = prune and not left.used_by
+        if goes:
+            desk.remove(one)
+        found.append(replace(left, removed=goes))
+    return tuple(found)

@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from connector.dashboards.asked import Row, Span
 from connector.dashboards.model import Measure, Panel
-from connector.dashboards.visual import COLOURS, PALETTE, SEVERITIES, measure_label
+from connector.dashboards.vega import age_words
+from connector.dashboards.visual import BLUE, COLOURS, PALETTE, SEVERITIES, VERMILION, measure_label
 from connector.respond.report.texts import shown
 
 COLUMN, LINE = 26, 22  # pixels of the grid of a dashboard
@@ -24,10 +25,11 @@ TICK_STEPS = (60, 300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800
 MOST_SERIES = 8
 LETTER = 7.0  # pixels of one at the size of labels
 SHADES = 5
+NAMES = 146  # pixels that names beside bars may have even in a narrow panel
 
 
 def picture(panel: Panel, rows: Sequence[Row], span: Span) -> str:
-    """Return the SVG of a panel that is a timeline, bars or heat; rows must not be empty."""
+    """Return the SVG of a panel that is a timeline, bars, heat or an age; rows must not be empty."""
     wide, tall = panel.width * COLUMN - 24, panel.height * LINE - HEAD
     if panel.kind != "timeline":  # what does not fit makes the picture longer, as it makes the dashboard's panel scroll
         tall = max(tall, len({row.keys[0] for row in rows}) * LEAST + (HEAT_FOOT if panel.kind == "heat" else LEGEND))
@@ -37,6 +39,8 @@ def picture(panel: Panel, rows: Sequence[Row], span: Span) -> str:
         _timeline(svg, panel, rows, span, (wide, tall))
     elif panel.kind == "bars":
         _bars(svg, panel, rows, (wide, tall))
+    elif panel.kind == "age":
+        _ages(svg, panel, rows, span.end, (wide, tall))
     else:
         _heat(svg, panel, rows, (wide, tall))
     return tostring(svg, encoding="unicode")
@@ -119,7 +123,7 @@ def _bars(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]
     names = list(stacks)[: max(1, int((tall - top) // 15))]
     sums = {name: sum(row.values[0] or 0 for row in stacks[name]) for name in names}
     most = max(sums.values()) or 1
-    left = min(wide * 0.42, 14 + LETTER * max(len(shown(name)) for name in names))
+    left = min(max(wide * 0.42, NAMES), 14 + LETTER * max(len(shown(name)) for name in names))
     right = 12 + LETTER * len(f"{most:,.0f}")
     step = min(30.0, (tall - top - PAD) / len(names))
     for number, name in enumerate(names):
@@ -135,6 +139,23 @@ def _bars(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]
             _rect(svg, (x, y + step * 0.14, max(long, 0.8), step * 0.72), colour, said)
             x += long
         _text(svg, measured(sums[name], panel.measures[0]), x + 5, y + step / 2 + 4, "start")
+
+
+def _ages(svg: Element, panel: Panel, rows: Sequence[Row], now: datetime, size: tuple[int, int]) -> None:
+    """Draw a lying bar for how long ago each was, with its age in words."""
+    wide, tall = size
+    ages = {row.keys[0]: max(0.0, now.timestamp() - (row.values[0] or 0) / 1000) / 60 for row in rows}
+    most = max(*ages.values(), 1.0)
+    left = min(wide * 0.42, 14 + LETTER * max(len(shown(name)) for name in ages))
+    right = 12 + LETTER * max(len(age_words(minutes, panel.late_after)) for minutes in ages.values())
+    step = min(34.0, (tall - 2 * PAD) / len(ages))
+    for number, (name, minutes) in enumerate(ages.items()):
+        y, words = PAD + step * number, age_words(minutes, panel.late_after)
+        _text(svg, _cut(name, left - 10), left - 6, y + step / 2 + 4, "end", said=shown(name))
+        long = max((wide - left - right) * minutes / most, 0.8)
+        colour = VERMILION if minutes > panel.late_after else BLUE
+        _rect(svg, (left, y + step * 0.14, long, step * 0.72), colour, f"{name}: {words}")
+        _text(svg, words, left + long + 5, y + step / 2 + 4, "start")
 
 
 def _heat(svg: Element, panel: Panel, rows: Sequence[Row], size: tuple[int, int]) -> None:

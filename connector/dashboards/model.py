@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-PanelKind = Literal["number", "timeline", "bars", "table", "heat", "search"]
+PanelKind = Literal["number", "timeline", "bars", "table", "heat", "age", "search"]
 MeasureKind = Literal["count", "unique", "sum", "average", "newest", "oldest"]
 ANY = "*"
 # name of our own index → the field that the time picker goes by; None for what holds until it is changed
@@ -18,6 +18,7 @@ TIME_FIELDS: dict[str, str | None] = {
     "declarations": "last",
     "runs": "started",
     "outbox": "made",
+    "hosts": "host_id.last_seen",
     "state": None,
     "tag-rules": None,
 }
@@ -45,7 +46,7 @@ class Measure:
 class Panel:
     """One panel. `labels` are as many as `by`; `search` is the id of the search that a panel of that kind shows.
 
-    `always`: it shows all there is, whatever time is picked.
+    `always`: it shows all there is, whatever time is picked. `late_after`: the minutes that an age has to be late.
     """
 
     id: str
@@ -64,11 +65,15 @@ class Panel:
     search: str = ""
     fewest_first: bool = False
     always: bool = False
+    late_after: int = 0
 
 
 @dataclass(frozen=True)
 class Search:
-    """A saved search: rows of what it is of, newest first, with these columns."""
+    """A saved search: rows of what it is of, with these columns.
+
+    The newest come first by the time picker's field, or by `newest`, if that is set.
+    """
 
     id: str
     title: str
@@ -78,6 +83,7 @@ class Search:
     where: tuple[Clause, ...]
     columns: tuple[str, ...]
     empty: str
+    newest: str = ""
 
 
 @dataclass(frozen=True)

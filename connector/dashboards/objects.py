@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.dashboards.kuery import written
+from connector.dashboards.kuery import asked, written
 from connector.dashboards.model import EVENTS, TIME_FIELDS, Clause, Dashboard, Panel, Search, Source
 from connector.dashboards.names import TIME, column, exact
+from connector.dashboards.vega import vega_state
 from connector.dashboards.visual import ui_state, vis_state
 from connector.hunts.hunt import Hunt
 from connector.settings.model import Dialect, Settings
@@ -29,6 +30,7 @@ GUIDE = "guide"
 ALWAYS = "-always"
 GUIDE_HEIGHT = 9
 OVERVIEW = "hunting-overview"
+MARK = "Hunts: "  # what the titles of all begin with, but for index patterns
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class _Maker:
 
     def _title(self, of: str, title: str) -> str:
         """Return the title of what is of events or of an own index."""
-        return f"Hunts: {title}{self.events.suffix if of == EVENTS else ''}"
+        return f"{MARK}{title}{self.events.suffix if of == EVENTS else ''}"
 
     def _index_pattern(self, of: str, time: str | None) -> Json:
         """Return the index pattern of events or of an own index; its fields are read by whoever opens it."""
@@ -176,7 +178,7 @@ class _Maker:
             "description": search.about,
             "hits": 0,
             "columns": [column(field, search.of, self.events.dialect) for field in search.columns],
-            "sort": [[time, "desc"]] if (time := self._time(search.of)) else [],
+            "sort": [[time, "desc"]] if (time := search.newest or self._time(search.of)) else [],
             "version": 1,
             "kibanaSavedObjectMeta": meta,
         }
@@ -184,6 +186,8 @@ class _Maker:
 
     def _visualization(self, dashboard: Dashboard, panel: Panel) -> Json:
         """Return the visualisation of a panel."""
+        if panel.kind == "age":
+            return self._age(dashboard, panel)
         meta, references = self._asked_of(panel.of, panel.where, panel.always)
         state = vis_state(panel, self._time(panel.of) or "", lambda field: self._exact(field, panel.of))
         attributes = {
@@ -195,6 +199,19 @@ class _Maker:
             "kibanaSavedObjectMeta": meta,
         }
         return _object("visualization", self._panel_id(dashboard, panel), attributes, references)
+
+    def _age(self, dashboard: Dashboard, panel: Panel) -> Json:
+        """Return the visualisation of an age, which says in itself what it asks for."""
+        filters = asked(written(panel.where, lambda field: self._exact(field, panel.of)))
+        attributes = {
+            "title": self._title(panel.of, f"{dashboard.title}: {panel.title}"),
+            "description": panel.empty,
+            "visState": _packed(vega_state(panel, f"{self.prefix}{panel.of}", filters)),
+            "uiStateJSON": "{}",
+            "version": 1,
+            "kibanaSavedObjectMeta": {"searchSourceJSON": _packed({"query": _nothing(), "filter": []})},
+        }
+        return _object("visualization", self._panel_id(dashboard, panel), attributes, [])
 
     def _panel_id(self, dashboard: Dashboard, panel: Panel) -> str:
         """Return the id of what a panel shows."""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,16 @@ from connector.errors import ContentError, Problem
 from connector.settings.part import Part
 
 FOLDER = "dashboards"
-BY_LIMITS = {"number": (0, 0), "timeline": (0, 1), "bars": (1, 2), "heat": (2, 2), "table": (1, 4), "search": (0, 0)}
-WIDTHS = {"number": 8, "timeline": 24, "bars": 16, "heat": 24, "table": 24, "search": 48}
-HEIGHTS = {"number": 7, "timeline": 12, "bars": 12, "heat": 14, "table": 12, "search": 16}
+BY_LIMITS = {
+    **{"number": (0, 0), "timeline": (0, 1), "bars": (1, 2), "heat": (2, 2)},
+    **{"table": (1, 4), "age": (1, 1), "search": (0, 0)},
+}
+WIDTHS = {"number": 8, "timeline": 24, "bars": 16, "heat": 24, "table": 24, "age": 24, "search": 48}
+HEIGHTS = {"number": 7, "timeline": 12, "bars": 12, "heat": 14, "table": 12, "age": 8, "search": 16}
 MEASURES: tuple[MeasureKind, ...] = ("unique", "sum", "average", "newest", "oldest")
 UNITS = {EVENTS: "events", "state": "states", "tag-rules": "rules", "outbox": "deliveries"}
-DAYS, SIZE = 7, 10
+DAYS, SIZE, LATE_AFTER = 7, 10, 15
+PROFILES, PROFILE = "hosts", "host_id"
 NEEDED = ("id", "title", "about", "guide")
 
 
@@ -73,6 +78,7 @@ def _searches(root: Part, problems: list[Problem]) -> Iterator[Search]:
         problems += _repeated(part, seen)
         empty = part.text("empty") or "nothing of this was seen in the time asked"
         where = _clauses(part, of, problems)
+        newest = _known([part.at("newest")] if part.text("newest") else [], of, problems)
         yield Search(
             part.text("id") or "",
             part.text("title") or "",
@@ -82,6 +88,7 @@ def _searches(root: Part, problems: list[Problem]) -> Iterator[Search]:
             where,
             columns,
             empty,
+            "".join(newest),
         )
 
 
@@ -128,6 +135,8 @@ def _panel(part: Part, searches: Collection[str], problems: list[Problem]) -> Pa
     if not least <= len(by) <= most:
         wanted = str(most) if least == most else f"{least} to {most}"
         problems.append(part.at("by").problem(f"has {len(by)} fields, a panel of kind {kind} takes {wanted}"))
+    if of == PROFILES and _share_a_list(by):
+        problems.append(part.at("by").problem("has two fields of one list, and each would be counted with every other"))
     labels = tuple(str(label.value) for label in part.texts("labels"))
     if labels and len(labels) != len(by):
         problems.append(part.at("labels").problem(f"has {len(labels)} names for {len(by)} fields of by"))
@@ -137,6 +146,10 @@ def _panel(part: Part, searches: Collection[str], problems: list[Problem]) -> Pa
     measured = [part.at("measure"), *part.items("also")]
     if part.at("always").value is True and (of == EVENTS or kind == "timeline"):
         problems.append(part.at("always").problem("is not for events, nor for a timeline"))
+    if kind == "age" and not (of != EVENTS and part.at("measure").at("newest").value):
+        problems.append(part.at("measure").problem("of an age is the newest of a time in one of our own indices"))
+    if part.at("late_after").value and kind != "age":
+        problems.append(part.at("late_after").problem("is for an age alone"))
     if len(measured) > 1 and kind != "table":
         problems.append(part.at("also").problem("is for a table alone"))
     return Panel(
@@ -156,7 +169,14 @@ def _panel(part: Part, searches: Collection[str], problems: list[Problem]) -> Pa
         search=search,
         fewest_first=part.at("fewest_first").value is True,
         always=part.at("always").value is True,
+        late_after=part.at("late_after").value or (LATE_AFTER if kind == "age" else 0),
     )
+
+
+def _share_a_list(by: Sequence[str]) -> bool:
+    """Tell whether two fields of a profile are of one list, which an engine keeps as values without their rows."""
+    holders = [f"{holder}." for field in by if (holder := field.rpartition(".")[0]) not in ("", PROFILE)]
+    return any(one.startswith(other) for one, other in permutations(holders, 2))
 
 
 def _measure(part: Part, of: str, problems: list[Problem]) -> Measure:

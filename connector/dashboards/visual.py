@@ -7,6 +7,7 @@ saved object.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -33,8 +34,13 @@ NOUNS = {
     **{"hunt.name": "hunts", "hunt.tag_rules": "rules", "asset.value": "assets", "krb5.cname": "accounts"},
     **{"count": "events", "findings": "findings", "flow.bytes_toclient": "bytes to clients"},
     **{"hunt.name.subdomain_length": "length of subdomain", "dhcp.client_mac": "MAC addresses"},
+    **{"ip": "hosts", "host_id.services_count": "services", "host_id.visitor_count": "visitors"},
+    **{"host_id.domain_count": "domains", "host_id.alerts.high": "grave alerts", "changes.value": "changes"},
+    **{"host_id.services.port": "ports", "changes.time": "change"},
 }
-SEEN = ("@timestamp", "last", "first")
+# how many values a shard tells of if the rarest are wanted: with fewer, what is rare on one shard alone would be shown
+EVERY_SHARD = 10_000
+SEEN = ("@timestamp", "last", "first", "host_id.first_seen", "host_id.last_seen")
 PREFIXES = {"unique": "different", "sum": "sum of", "average": "mean", "newest": "newest", "oldest": "oldest"}
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
@@ -83,7 +89,7 @@ def _aggs(panel: Panel, time_field: str, name: Callable[[str], str]) -> list[Jso
     """Return the aggregations: the measures, of a timeline the time, then the fields in order."""
     found = [_measure(number, each, panel, name) for number, each in enumerate(panel.measures, 1)]
     if panel.kind == "timeline":
-        params = {
+        params: Json = {
             "field": time_field,
             "useNormalizedEsInterval": True,
             "interval": "auto",
@@ -103,7 +109,7 @@ def _aggs(panel: Panel, time_field: str, name: Callable[[str], str]) -> list[Jso
             "missingBucket": False,
             "missingBucketLabel": "Missing",
             "customLabel": label,
-        }
+        } | ({"json": json.dumps({"shard_size": EVERY_SHARD})} if panel.fewest_first else {})
         found.append(_agg(len(found) + 1, "terms", schema, params))
     return found
 

@@ -2,9 +2,10 @@
 
 Promises: TLS is verified; credentials go to the one address and no redirect is followed; what is there already is
 replaced only if that was asked for; an answer is an object or an error of `connector.errors` with no secret in it. Will
-not: know what the objects are, or delete one.
+not: know what the objects are.
 
-API: `POST /api/saved_objects/_import` (Kibana 7.10 and later, OpenSearch Dashboards 1 and later), a file of NDJSON.
+API (Kibana 7.10 and later, OpenSearch Dashboards 1 and later), all below `/api/saved_objects`: `POST _import`, a file
+of NDJSON; `GET _find`, by type and page; `DELETE {type}/{id}`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import json
 import logging
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +31,7 @@ MOST_READ = 4_000_000
 OPENSEARCH, KIBANA = "OpenSearch Dashboards", "Kibana"
 OLDEST = {OPENSEARCH: (1, 0), KIBANA: (7, 10)}
 CONFLICTS = ("conflict", "ambiguous_conflict")
+PAGE, PAGES = 1000, 10  # objects of a type can be asked for up to the ten-thousandth
 Json = dict[str, Any]
 
 
@@ -66,6 +69,21 @@ class Imported:
     desk: Desk
     taken: int
     failed: tuple[Failed, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """One object that is there: which, its title, and type and id of what it refers to."""
+
+    type: str
+    id: str
+    title: str
+    refers: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return type and id."""
+        return self.type, self.id
 
 
 class SavedObjects:
@@ -130,6 +148,26 @@ class SavedObjects:
         answer, _ = self._call("POST", path, params={"overwrite": "true"} if overwrite else {}, files=file)
         return Imported(desk, int(answer.get("successCount", 0)), _failures(answer))
 
+    def held(self, types: Sequence[str]) -> tuple[Held, ...]:
+        """Return all objects of some types; Refused if there are more than can be asked for, or another SiemError."""
+        found: list[Held] = []
+        for kind in types:
+            for page in range(1, PAGES + 1):
+                asked = {"type": kind, "fields": "title", "per_page": PAGE, "page": page}
+                answer, _ = self._call("GET", f"{self._space}/api/saved_objects/_find", params=asked)
+                some = answer.get("saved_objects") or []
+                found += map(_held, some)
+                if len(some) < PAGE:
+                    break
+            else:
+                raise Refused(f"there are more than {PAGE * PAGES:,} objects of type {kind}")
+        return tuple(found)
+
+    def remove(self, one: Held) -> None:
+        """Remove an object, which may be gone already. Raises SiemError."""
+        with suppress(NotThere):
+            self._call("DELETE", f"{self._space}/api/saved_objects/{one.type}/{quote(one.id, safe='')}")
+
     def _call(self, method: str, path: str, **options: Any) -> tuple[Json, Mapping[str, str]]:
         """Return the decoded answer and its headers. Raises SiemError."""
         call = f"{method} {path}"
@@ -175,6 +213,13 @@ def _refusal(status: int, call: str, body: Json) -> Exception:
     if "more recent version" in words:
         return Refused(f"{said}: this version is older than the objects; bring the dashboards up to date")
     return Overloaded(said) if status in (429, 502, 503, 504) else Rejected(said)
+
+
+def _held(found: Json) -> Held:
+    """Return an object as it is found."""
+    references = frozenset((str(each.get("type")), str(each.get("id"))) for each in found.get("references") or [])
+    title = str((found.get("attributes") or {}).get("title", ""))
+    return Held(str(found.get("type", "")), str(found.get("id", "")), title, references)
 
 
 def _failures(answer: Json) -> tuple[Failed, ...]:

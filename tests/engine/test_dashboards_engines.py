@@ -1,7 +1,9 @@
 """Every panel and saved search of the dashboards, asked of real engines as the dashboards ask it."""
 
+import gzip
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import Place
+from real_events import mapping_of, some_of_each
 from respond_story import put_template, settings_of, stem_of
 
 import connector.demo
@@ -19,6 +22,8 @@ from connector.enrich.assets import build_assets
 from connector.enrich.dialects import stored_name
 from connector.enrich.fields import field_words
 from connector.enrich.tables import build_tables
+from connector.hosts.build import Order as ProfileOrder
+from connector.hosts.build import build as build_profiles
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.eve_names import is_eve_name
 from connector.hunts.passes import Order, run_pass
@@ -30,51 +35,111 @@ from connector.respond.rules import rule_of
 from connector.respond.tagging import tag
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem, ndjson
+from connector.siem.eve import Layout
+from connector.siem.event_template import put_if_needed
 from connector.siem.install import install, plan
 from connector.siem.load import load_files
 
 OFFICE_DAY = Path(connector.demo.__file__).parent / "office-day" / "eve-suricata8.json.gz"
 HUNTS = ("public-dns-queries", "dns-over-tls", "dns-over-https", "dns-tunnel-txt", "tls-beacon", "ssh-sessions")
-PAST = timedelta(days=3650)
-# panels of what the demo's day does not have: names that are odd, alerts that are tagged, errors, what has failed
-NOTHING_THERE = {
-    *("domains-flags", "domains-new", "tags-informational", "tags-alerts", "declarations-failed"),
-    *("health-errors", "health-broken", "health-unenriched", "health-waiting", "health-failed"),
+PAST = timedelta(days=21_000)  # real events go back to 1970
+WHOLE = timedelta(days=10_000) // timedelta(milliseconds=1)  # of profiles: one window for everything
+MOST = 50  # events of each type in a file of real ones
+# panels that have nothing to show, and why
+NOTHING_FAILED = {
+    "declarations-failed": "every delivery arrived",
+    "health-failed": "every delivery arrived",
+    "health-waiting": "every delivery arrived",
+    "health-errors": "every hunt could be asked",
+    "health-broken": "every hunt could be asked",
+    "domains-new": "the hunts of new names were not asked",
+    "tags-informational": "nothing was tagged informational",
+    "tags-alerts": "no alert was tagged",
+}
+NOTHING_IN_THE_DAY = NOTHING_FAILED | {
+    "domains-flags": "no name of the demo's day is odd",
+    "health-unenriched": "every event of the demo's day can be read",
 }
 
 
 @dataclass(frozen=True)
 class Day:
-    """A place with the demo's day, what hunts found in it and what was decided; and the dashboards of it."""
+    """A place with the demo's day, what hunts found in it and what was decided; and the dashboards of it.
+
+    `found` has by id what the searches of each found.
+    """
 
     siem: Siem
     settings: Settings
     made: Build
+    found: dict[str, tuple[int, int]]
 
 
 @pytest.fixture(scope="module")
-def day(each_module_place: Place) -> Iterator[Day]:
+def day(each_module_place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     """Hold the demo's day in each product in turn."""
-    place = each_module_place
     with LoopbackReceiver("soar") as receiver:
-        settings = settings_of(place, receivers=(receiver.settings,))
-        install(place.siem, plan(place.siem, build_assets(settings, build_tables(settings))))
-        load_files(place.siem, [str(OFFICE_DAY)], place.prefix, lambda *_: None, stem_of(place))
-        catalogue = load_catalogue(settings)
-        order = Order([catalogue.named(name) for name in HUNTS], lag=timedelta())
-        run_pass(place.siem, settings, order, lambda: datetime.now(UTC), lambda *_: None)
-        now, hunt = datetime.now(UTC), catalogue.named(HUNTS[0])
-        tag(place.siem, settings, hunt, rule_of(hunt, "relevant", "test", now, ""))
-        declare(
-            place.siem, settings, hunt, Verdict("DNS", "command_and_control", "hunt.client.ip", "test", ""), now=now
-        )
-        deliver_for(place.siem, settings, World(), timedelta(seconds=30))
+        yield demo_day(each_module_place, receiver, tmp_path_factory.mktemp("day"), HUNTS)
+
+
+def demo_day(place: Place, receiver: LoopbackReceiver, folder: Path, hunts: Sequence[str]) -> Day:
+    """Return the demo's day as it came in, with profiles of its morning that the rest of it has changed."""
+    settings = settings_of(place, receivers=(receiver.settings,))
+    install(place.siem, plan(place.siem, build_assets(settings, build_tables(settings))))
+    for part in halves(folder):
+        load_files(place.siem, [str(part)], place.prefix, lambda *_: None, stem_of(place))
+        build_profiles(place.siem, settings, ProfileOrder(timedelta(), step=WHOLE), datetime.now(UTC))
+    catalogue = load_catalogue(settings)
+    order = Order([catalogue.named(name) for name in hunts], lag=timedelta())
+    run_pass(place.siem, settings, order, lambda: datetime.now(UTC), lambda *_: None)
+    now, hunt = datetime.now(UTC), catalogue.named(HUNTS[0])
+    tag(place.siem, settings, hunt, rule_of(hunt, "relevant", "test", now, ""))
+    declare(place.siem, settings, hunt, Verdict("DNS", "command_and_control", "hunt.client.ip", "test", ""), now=now)
+    deliver_for(place.siem, settings, World(), timedelta(seconds=30))
     place.siem.call("POST", f"/{place.prefix}*/_refresh")
-    yield Day(place.siem, settings, build(settings))
+    made = build(settings)
+    return Day(place.siem, settings, made, shown(place.siem, made))
+
+
+def halves(folder: Path) -> list[Path]:
+    """Return the demo's day in two files, one after the other."""
+    with gzip.open(OFFICE_DAY) as file:
+        lines = file.readlines()
+    middle = len(lines) // 2
+    parts = {"first.json": lines[:middle], "second.json": lines[middle:]}
+    for name, some in parts.items():
+        (folder / name).write_bytes(b"".join(some))
+    return [folder / name for name in parts]
+
+
+@pytest.fixture(scope="module")
+def both(day: Day, shared: Path) -> Day:
+    """Return the day with real events of each version of Suricata beside it."""
+    return with_real_events(day, shared)
+
+
+def with_real_events(day: Day, shared: Path) -> Day:
+    """Return the day with real events beside it, and profiles of their hosts."""
+    siem, stem = day.siem, f"{day.settings.prefix}real-"
+    settings = replace(day.settings, sources=(*day.settings.sources, Source(f"{stem}*")))
+    made = build(settings)
+    put_if_needed(siem, settings.prefix, Layout(stem))
+    install(siem, plan(siem, build_assets(settings, build_tables(settings))))
+    events = some_of_each(shared, MOST)
+    names = {name.removesuffix(".keyword") for _, _, search in searches(made) for name in search.names}
+    names = {name for name in names if is_eve_name(name)} - {"@timestamp"}
+    index = f"{stem}all"
+    siem.call("PUT", f"/{index}", {"mappings": mapping_of(events, names)})
+    for start in range(0, len(events), 1000):
+        lines = [line for event in events[start : start + 1000] for line in ({"create": {"_index": index}}, event)]
+        assert siem.bulk(ndjson(lines)) == []
+    siem.call("POST", f"/{index}/_refresh")
+    build_profiles(siem, settings, ProfileOrder(timedelta(), step=WHOLE), datetime.now(UTC))
+    return Day(siem, settings, made, shown(siem, made))
 
 
 def span() -> Span:
-    """Return ten years up to now."""
+    """Return all the time that there is, up to now."""
     now = datetime.now(UTC)
     return Span(now - PAST, now)
 
@@ -117,11 +182,19 @@ def unknown(siem: Siem, made: Build) -> set[str]:
 
 
 def test_every_panel_and_search_shows_what_there_is(day: Day) -> None:
-    found = shown(day.siem, day.made)
-    prefix = day.settings.prefix
-    nothing = {id.removeprefix(prefix) for id, (documents, seen) in found.items() if not documents or not seen}
-    assert nothing == NOTHING_THERE
-    assert len(found) > 100
+    assert nothing(day) == NOTHING_IN_THE_DAY.keys()
+    assert len(day.found) > 110
+
+
+def test_with_real_events_beside_it_more_panels_show_something(both: Day) -> None:
+    assert nothing(both) == NOTHING_FAILED.keys()
+
+
+def nothing(day: Day) -> set[str]:
+    """Return the ids of what finds nothing."""
+    return {
+        id.removeprefix(day.settings.prefix) for id, (documents, seen) in day.found.items() if not documents or not seen
+    }
 
 
 def test_no_field_is_unknown(day: Day) -> None:
@@ -133,24 +206,60 @@ def test_no_field_is_unknown(day: Day) -> None:
     assert {each for each in left if "-search-" not in each} == set()
 
 
+def test_with_real_events_no_column_is_unknown_either(both: Day) -> None:
+    assert unknown(both.siem, both.made) == set()
+
+
 def test_numbers_are_those_of_the_day(day: Day) -> None:
-    found = shown(day.siem, day.made)
-    prefix = day.settings.prefix
+    found, prefix = day.found, day.settings.prefix
     assert found[f"{prefix}tags-relevant"][0] == 30
     assert found[f"{prefix}declarations-open"][0] == 6
     assert found[f"{prefix}search-deliveries"][0] == 6
     assert found[f"{prefix}encrypted-dns-protocols"][0] == 40
-    verdicts = next(one for id, one, _ in searches(day.made) if id == f"{prefix}dns-policy-verdicts")
-    search = asked(day.made.by_key, verdicts, span())
-    assert search is not None
-    answer = rows(verdicts, day.siem.search(search.index, search.body))
-    assert {row.keys[0]: row.values[0] for row in answer} == {
+    assert {key: number for (key,), (number,) in of_panel(day, "dns-policy-verdicts")} == {
         "approved": 18499,
         "approved-upstream": 13782,
         "public": 160,
         "unapproved-internal": 100,
         "unapproved-external": 9,
     }
+
+
+def of_panel(day: Day, name: str) -> list[tuple[tuple[str, ...], tuple[float | None, ...]]]:
+    """Return the keys and values of the rows that a panel shows now."""
+    one = day.made.by_key["visualization", f"{day.settings.prefix}{name}"]
+    search = asked(day.made.by_key, one, span())
+    assert search is not None
+    return [(row.keys, row.values) for row in rows(one, day.siem.search(search.index, search.body))]
+
+
+def test_what_is_rare_is_rare_in_all_indices(day: Day) -> None:
+    told = {key: values[0] for (key,), values in of_panel(day, "domains-rare")}
+    counts = {"clients": {"cardinality": {"field": "hunt.client.ip"}}}
+    for name, number in told.items():
+        named = [{"term": {"hostname_info.domain.keyword": name}}, {"term": {"hunt.name.kind": "domain"}}]
+        query = {"bool": {"filter": named}}
+        answer = day.siem.search(day.settings.events, {"size": 0, "query": query, "aggs": counts})
+        assert answer["aggregations"]["clients"]["value"] == number, name
+    assert len(told) == 20
+
+
+def test_an_age_is_that_of_each_watermark(day: Day) -> None:
+    ages = {key: newest for (key,), (newest,) in of_panel(day, "health-age")}
+    state = day.siem.scan(day.settings.state("state"), {"query": {"exists": {"field": "watermark"}}})
+    marks = {hit["_source"]["kind"]: hit["_source"]["watermark"] for hit in state}
+    assert ages == marks
+    assert ages.keys() == {"pass", "hosts"}
+
+
+def test_hosts_are_counted_by_what_their_profiles_say(day: Day) -> None:
+    hosts = [hit["_source"] for hit in day.siem.scan(day.settings.state("hosts"), {"query": {"match_all": {}}})]
+    roles = Counter(role["name"] for host in hosts for role in host["host_id"]["roles"])
+    assert {key: number for (key,), (number,) in of_panel(day, "hosts-roles")} == dict(roles.most_common(10))
+    changed = {host["ip"]: max(one["time"] for one in host["changes"]) for host in hosts if host["changes"]}
+    newest = [key for (key,), _ in of_panel(day, "hosts-changes")]
+    assert [changed[ip] for ip in newest] == sorted(changed.values(), reverse=True)[: len(newest)]
+    assert newest
 
 
 def test_the_preview_has_every_panel(day: Day) -> None:

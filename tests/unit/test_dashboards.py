@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from connector.cli import run
 from connector.content import content_folder
 from connector.dashboards import building, kuery
-from connector.dashboards.asked import MOST_BARS, SECONDS, Row, Span
+from connector.dashboards.asked import MOST_BARS, SECONDS, Row, Span, asked, rows
 from connector.dashboards.building import write
 from connector.dashboards.drawn import picture
 from connector.dashboards.model import Clause, Measure, Panel
@@ -196,6 +196,16 @@ WRONG = [
     ([PANEL.replace("}", ", where: {hunt.tagg: x}}")], f"{PLACE}.where.hunt.tagg is no field of events"),
     ([PANEL.replace("}", ", colour: red}")], "own.yml:6: unknown key colour in panels[0]; known keys: "),
     ([PANEL.replace(", empty: none", "")], f"{PLACE} lacks the key empty"),
+    ([PANEL.replace("}", ", late_after: 5}")], f"{PLACE}.late_after is for an age alone"),
+    (
+        [
+            PANEL.replace(
+                "events, by: [hunt.tag]", "hosts, by: [host_id.services.port, host_id.services.values.app_proto]"
+            )
+        ],
+        f"own.yml:6: {BY} has two fields of one list",
+    ),
+    ([PANEL.replace("bars", "age")], f"{PLACE}.measure of an age is the newest of a time"),
     ([PANEL.replace("}", ", always: true}")], f"{PLACE}.always is not for events, nor for a timeline"),
 ]
 
@@ -267,6 +277,7 @@ EVIL = "</title><script>alert(1)</script>"
 DRAWN = [
     (panel("timeline", ("a",)), [Row(("2026-11-02T10:00:00.000Z", EVIL), (3.0,))]),
     (panel("bars", ("a",)), [Row((EVIL,), (3.0,))]),
+    (panel("age", ("a",)), [Row((EVIL,), (NOON.timestamp() * 1000 - 180_000,))]),
     (panel("bars", ("a", "b")), [Row((EVIL, EVIL), (3.0,)), Row((EVIL, "x"), (0.0,))]),
     (panel("heat", ("a", "b")), [Row((EVIL, EVIL), (3.0,)), Row(("x", "y"), (1.0,))]),
 ]
@@ -294,6 +305,31 @@ def test_a_time_that_has_many_values_is_as_high_as_all_of_them() -> None:
     bars = [rect for rect in svg.iter("rect") if float(rect.get("height", 0)) > 11]
     assert len({rect.get("height") for rect in bars}) == 1
     assert len({rect.get("y") for rect in bars}) == len({rect.get("fill") for rect in bars}) == 2
+
+
+def test_an_age_is_drawn_by_now_and_says_when_it_is_late() -> None:
+    ages = {"pass": 90, "hosts": 200 * 60, "none": -5}
+    found = [Row((name,), ((NOON.timestamp() - seconds) * 1000,)) for name, seconds in ages.items()]
+    one = replace(panel("age", ("kind",)), late_after=15)
+    svg = fromstring(picture(one, found, Span(NOON - timedelta(days=1), NOON)))
+    titles = [title.text for title in svg.iter("title")]
+    assert titles == ["pass: 1 min", "hosts: 3 h, late", "none: less than a minute"]
+    fills = [rect.get("fill") for rect in svg.iter("rect")]
+    assert fills[0] == fills[2] != fills[1]
+
+
+def test_an_age_asks_in_itself_for_what_it_shows() -> None:
+    made = build(EXAMPLE)
+    one = made.by_key["visualization", "hunts-health-age"]
+    state = packed(one)["visState"]
+    spec = json.loads(state["params"]["spec"])
+    search = asked(made.by_key, one, Span(NOON - timedelta(days=1), NOON))
+    assert search is not None
+    assert (search.index, search.names) == ("hunts-state", ("watermark", "kind", "watermark"))
+    assert spec["data"]["url"]["index"] == search.index
+    assert spec["data"]["format"]["property"] == "aggregations.of.buckets"
+    answer = {"aggregations": {"of": {"buckets": [{"key": "pass", "doc_count": 1, "newest": {"value": 5.0}}]}}}
+    assert rows(one, answer) == [Row(("pass",), (5.0,))]
 
 
 def test_bars_of_a_time_are_not_too_many() -> None:

@@ -1,7 +1,8 @@
-"""Installing dashboards, against a stand-in of the import APIs of OpenSearch Dashboards and Kibana.
+"""Installing dashboards, against a stand-in of the saved-objects APIs of OpenSearch Dashboards and Kibana.
 
 The stand-in answers as the documented APIs do: it asks for the header of its product, a login, and objects that it
 knows; what is there already is a conflict unless it is to be overwritten; what is newer than it is refused with 422.
+Objects are found by type and page, and removed by type and id.
 """
 
 import json
@@ -14,7 +15,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -24,6 +25,7 @@ from connector.errors import NotAllowed, NotThere, Overloaded, Refused, Unreacha
 from connector.settings.dashboards import at_address
 from connector.settings.load import load_settings, read_settings
 from connector.settings.model import DashboardsSettings
+from connector.siem import saved_objects
 
 LOGIN = "Basic " + b64encode(b"hunter:s3cret").decode()
 SETTINGS = DashboardsSettings(username="hunter", password="s3cret")
@@ -31,17 +33,18 @@ SETTINGS = DashboardsSettings(username="hunter", password="s3cret")
 
 @dataclass
 class Product:
-    """A stand-in: which product, how new, and what it holds by space or tenant."""
+    """A stand-in: which product, how new, what it holds by space or tenant, and whether objects can be found."""
 
     name: str
     version: str
     status: int = 200
     knows: str = "7.10.0"
+    finds: bool = True
     held: dict[str, dict[tuple[str, str], dict[str, Any]]] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     url: str = ""
 
-    def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         """Return the status and the answer to a call."""
         split = urlsplit(path)
         self.asked.append((path, headers))
@@ -51,13 +54,28 @@ class Product:
             return self.status, {"statusCode": self.status, "error": "Wrong", "message": "not now"}
         if split.path.endswith("/api/status"):
             return 200, {"name": "desk", "version": {"number": self.version}}
-        space = re.fullmatch(r"(?:/s/([^/]+))?/api/saved_objects/_import", split.path)
-        if not space:
+        space = re.fullmatch(r"(?:/s/([^/]+))?/api/saved_objects/(_import|_find|([a-z-]+)/([^/]+))", split.path)
+        if not space or (space[2] == "_find" and not self.finds):
             return 404, {"statusCode": 404, "error": "Not Found", "message": "Not Found"}
+        place = space[1] or headers.get("securitytenant", "")
+        if space[2] == "_find" and method == "GET":
+            return self.page(place, parse_qs(split.query))
         if headers.get("osd-xsrf" if self.name == "osd" else "kbn-xsrf") is None:
             return 400, {"statusCode": 400, "error": "Bad Request", "message": "Request must contain a xsrf header."}
-        place = space[1] or headers.get("securitytenant", "")
+        if space[3] and method == "DELETE":
+            gone = self.held[place].pop((space[3], unquote(space[4])), None)
+            return (200, {}) if gone else (404, {"statusCode": 404, "error": "Not Found", "message": "Not Found"})
         return self.imported(place, "overwrite" in parse_qs(split.query), file_in(headers["content-type"], body))
+
+    def page(self, place: str, query: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
+        """Return a page of the objects of a type, with the attributes that were asked for."""
+        (fields,), (page,), (size,) = query["fields"], query["page"], query["per_page"]
+        found = [one for (kind, _), one in self.held.get(place, {}).items() if kind in query["type"]]
+        shown = [
+            {**one, "attributes": {key: value for key, value in one["attributes"].items() if key == fields}}
+            for one in found[(int(page) - 1) * int(size) : int(page) * int(size)]
+        ]
+        return 200, {"page": int(page), "per_page": int(size), "total": len(found), "saved_objects": shown}
 
     def imported(self, place: str, overwrite: bool, lines: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
         """Return what an import comes to."""
@@ -104,11 +122,16 @@ def standing_in(product: Product) -> Iterator[Product]:
         def do_GET(self) -> None:
             self.tell(b"")
 
+        def do_DELETE(self) -> None:
+            self.tell(b"")
+
         def do_POST(self) -> None:
             self.tell(self.rfile.read(int(self.headers["content-length"])))
 
         def tell(self, body: bytes) -> None:
-            status, told = product.answer(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            status, told = product.answer(
+                self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body
+            )
             text = json.dumps(told).encode()
             self.send_response(status)
             self.send_header("osd-name" if product.name == "osd" else "kbn-name", "desk")
@@ -139,9 +162,9 @@ def made() -> Build:
     return building.build(load_settings(None, {}))
 
 
-def put(product: Product, overwrite: bool = True, **more: Any) -> building.Installed:
+def put(product: Product, overwrite: bool = True, *, prune: bool = False, **more: Any) -> building.Installed:
     """Return what installing into a product came to."""
-    return install(made(), replace(SETTINGS, url=product.url, **more), overwrite)
+    return install(made(), replace(SETTINGS, url=product.url, **more), overwrite, prune)
 
 
 BOTH = pytest.mark.parametrize(
@@ -172,6 +195,74 @@ def test_a_second_time_replaces_or_keeps(name: str, version: str, called: str) -
     assert (kept.taken, kept.kept, kept.failed, after_keeping) == (0, len(made().objects), (), "changed")
     assert (replaced.taken, replaced.kept) == (len(made().objects), 0)
     assert product.held[""]["dashboard", "hunts-tags"]["attributes"]["title"] == "Hunts: Tags"
+
+
+def saved(kind: str, id: str, title: str, *refers: tuple[str, str]) -> dict[str, Any]:
+    """Return an object that somebody has saved."""
+    references = [{"type": kind, "id": id, "name": f"panel_{number}"} for number, (kind, id) in enumerate(refers)]
+    return {"type": kind, "id": id, "attributes": {"title": title}, "references": references}
+
+
+OLD = saved("visualization", "hunts-hosts-dhcp", "Hunts: Hosts: Names in DHCP")
+OLD_BOARD = saved("dashboard", "hunts-gone", "Hunts: Gone", ("visualization", "hunts-hosts-dhcp"))
+THEIRS = (
+    saved("visualization", "hunts-of-mine", "Hunts of mine"),
+    saved("visualization", "7c0e", "Hunts: Hosts: a copy"),
+    saved("index-pattern", "hunts-old", "hunts-old"),
+    saved("index-pattern", "hunts-test-findings", "hunts-test-findings"),
+    saved("visualization", "hunts-test-hosts-dhcp", "Hunts: Hosts: Names in DHCP"),
+)
+
+
+def hold(product: Product, *objects: dict[str, Any]) -> None:
+    """Put objects into a product."""
+    product.held.setdefault("", {}).update({(one["type"], one["id"]): one for one in objects})
+
+
+@BOTH
+def test_what_an_earlier_version_left_is_told_and_removed_when_asked(name: str, version: str, called: str) -> None:
+    with standing_in(Product(name, version)) as product:
+        hold(product, OLD, OLD_BOARD, *THEIRS)
+        told = put(product)
+        there = dict(product.held[""])
+        done = put(product, prune=True)
+        again = put(product, prune=True)
+    assert [(one.id, one.removed, one.used_by) for one in told.left] == [
+        ("hunts-gone", False, ()),
+        ("hunts-hosts-dhcp", False, ()),
+    ]
+    assert there.keys() == made().by_key.keys() | {(one["type"], one["id"]) for one in (OLD, OLD_BOARD, *THEIRS)}
+    assert [(one.id, one.removed) for one in done.left] == [("hunts-gone", True), ("hunts-hosts-dhcp", True)]
+    assert product.held[""].keys() == made().by_key.keys() | {(one["type"], one["id"]) for one in THEIRS}
+    assert again.left == ()
+
+
+def test_what_somebody_still_shows_is_not_removed() -> None:
+    copy = saved("dashboard", "7c0f", "My hosts", ("visualization", "hunts-hosts-dhcp"))
+    with standing_in(Product("kbn", "8.19.0")) as product:
+        hold(product, OLD, copy)
+        done = put(product, prune=True)
+    assert [(one.id, one.removed, one.used_by) for one in done.left] == [("hunts-hosts-dhcp", False, ("My hosts",))]
+    assert ("visualization", "hunts-hosts-dhcp") in product.held[""]
+
+
+def test_more_than_a_page_is_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    with standing_in(Product("osd", "3.8.0")) as product:
+        hold(product, *(saved("visualization", f"x{number}", "x") for number in range(150)), OLD)
+        monkeypatch.setattr(saved_objects, "PAGE", 100)
+        done = put(product)
+        monkeypatch.setattr(saved_objects, "PAGES", 1)
+        too_many = put(product, prune=True)
+    assert [one.id for one in done.left] == ["hunts-hosts-dhcp"]
+    assert too_many.left == ()
+    assert "more than 100 objects" in too_many.not_looked
+
+
+def test_where_nothing_can_be_found_all_is_installed() -> None:
+    with standing_in(Product("kbn", "9.1.0", finds=False)) as product:
+        done = put(product, prune=True)
+    assert (done.taken, done.left) == (len(made().objects), ())
+    assert "404" in done.not_looked
 
 
 def test_a_space_and_a_tenant_are_kept_to() -> None:
