@@ -27,6 +27,7 @@ from connector.siem.client import Siem
 
 __all__ = ["elasticsearch8"]
 REPOSITORY = Path(__file__).parent.parent
+os.environ.pop("COLUMNS", None)  # what commands print in tests has no terminal; workers say they have a narrow one
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,8 @@ def _addresses(answer: Json) -> tuple[str, ...] | str:
     number = int(answer["hits"]["total"]["value"])
     if number > MOST:
         return f"{number:,} hosts have it, and a search can name {MOST:,}: ask for something that fewer have"
-    return tuple(sorted(hit["_id"] for hit in answer["hits"]["hits"]))
+    ids = (str(hit["_id"]) for hit in answer["hits"]["hits"])  # that of a tenant's host ends in @ and the tenant
+    return tuple(sorted({id.partition("@")[0] for id in ids}))
 
 
 def _asked_of_hosts(hunts: Iterable[Hunt]) -> dict[HostLeaf, None]:

@@ -17,6 +17,7 @@ from connector.hunts.cases import NOW, example_settings, example_tables
 from connector.hunts.catalogue import load_catalogue
 from connector.hunts.groups import groups
 from connector.hunts.hunt import Hunt
+from connector.hunts.profiles import Hosts, with_hosts
 
 OFFICE = ("office-s6-dnsv1", "office-s6", "office-s7", "office-s8-dnsv2", "office-s8")
 # kind of a story's incident → the hunt that claims it, and the key of `expect` that says how many events it finds
@@ -47,7 +48,12 @@ AMONG = {
         ("STORY HUNT Office document with an embedded VBA project, downloaded over HTTP", "10.10.10.17"),
     ),
 }
-LISTS = {"internal-zones": ("corp.example",), "own-domains": ("corp.example",)}  # as the organisation fills them
+# as the organisation fills them
+LISTS = {
+    "internal-zones": ("corp.example",),
+    "own-domains": ("corp.example",),
+    "operating-system-vendors": ("vendor-os.example",),
+}
 
 
 def enriched(path: Path, tables: Tables) -> list[dict]:
@@ -69,16 +75,16 @@ def serious_elsewhere(counted: dict[str, Counter], concerned: set[str]) -> dict[
 NEEDED = {hunt for hunt, _ in CLAIMED.values()} | {"dns-tunnel-txt"}
 
 
-def hunts_set_up() -> list[Hunt]:
+def hunts_set_up(hosts: Hosts) -> list[Hunt]:
     """Return the hunts, with the lists that the organisation fills; not those that need others."""
     filled = (hunt.with_lists(LISTS) for hunt in load_catalogue(example_settings()).hunts)
-    return [hunt for hunt in filled if not hunt.not_set_up]
+    return [with_hosts(hunt, hosts) for hunt in filled if not hunt.not_set_up]
 
 
-def found(events: list[dict], every: bool = True) -> dict[str, Counter]:
+def found(events: list[dict], hosts: Hosts, every: bool = True) -> dict[str, Counter]:
     """Return for each hunt, or each stable one, how many events it finds, by the first field of its groups."""
     counted = {}
-    for hunt in hunts_set_up():
+    for hunt in hunts_set_up(hosts):
         if not every and hunt.name not in NEEDED and hunt.status != "stable":
             continue
         first = hunt.group_by[0]
@@ -91,7 +97,7 @@ def found(events: list[dict], every: bool = True) -> dict[str, Counter]:
 @pytest.mark.parametrize("name", OFFICE)
 def test_the_small_office(shared, name):
     tables = build_tables(replace(example_settings(), exceptions=()))
-    counted = found(enriched(shared / "eve" / f"{name}.json.gz", tables))
+    counted = found(enriched(shared / "eve" / f"{name}.json.gz", tables), {})
     truth = json.loads((shared / "eve" / "office-truth.json").read_text(encoding="utf-8"))
     for kind, hunt in {"dns": "public-dns-queries", "dot": "dns-over-tls", "doh": "dns-over-https"}.items():
         assert counted.pop(hunt) == Counter(t["client"] for t in truth if t["kind"] == kind and not t["approved"])
@@ -103,11 +109,12 @@ def test_the_small_office(shared, name):
 @pytest.mark.parametrize("version", ["suricata7", "suricata8"])
 def test_the_office_day(shared, version):
     events = enriched(shared / "story" / f"eve-{version}.json.gz", example_tables())
-    for name, group in AMONG.values():
-        (hunt,) = (hunt for hunt in hunts_set_up() if hunt.name == name)
-        assert group in {tuple(each.values.values()) for each in groups(hunt, events)}, name
-    counted = found(events, every=version == "suricata8")
     truth = json.loads((shared / "story" / "truth.json").read_text(encoding="utf-8"))
+    hosts = {host["ip"]: {"roles": [host["role"].replace("-", " ")]} for host in truth["hosts"]}
+    for name, group in AMONG.values():
+        (hunt,) = (hunt for hunt in hunts_set_up(hosts) if hunt.name == name)
+        assert group in {tuple(each.values.values()) for each in groups(hunt, events)}, name
+    counted = found(events, hosts, every=version == "suricata8")
     expected: dict[str, Counter] = {hunt: Counter() for hunt, _ in CLAIMED.values()}
     for incident in truth["incidents"].values():
         if incident["kind"] in CLAIMED:
