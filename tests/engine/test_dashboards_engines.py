@@ -284,6 +284,7 @@ def test_a_value_of_an_event_is_text_on_the_page(each_place: Place) -> None:
     ):
         lines += [{"index": {"_index": f"{stem_of(each_place)}{kind}-1"}}, {**common, "event_type": kind, **more}]
     assert each_place.siem.bulk(ndjson(lines), refresh="true") == []
+    build_profiles(each_place.siem, settings, ProfileOrder(timedelta(), step=WHOLE), datetime.now(UTC))
     page, _ = preview(each_place.siem, build(settings), PAST, datetime.now(UTC))
     assert page.count("&lt;script&gt;") >= 3
     assert "<script" not in page

@@ -96,18 +96,19 @@ class World:
 
     def __init__(self, siem: Siem, settings: Settings, dialect: Dialect, events: list[dict[str, Any]]) -> None:
         self.siem, self.settings, self.dialect, self.events = siem, settings, dialect, events
+        self.now = datetime.now(UTC)
         self.build()
         self.hosts = stored(siem, settings)
 
     def build(self) -> None:
         """Build profiles of all events at once."""
-        build(self.siem, self.settings, Order(timedelta(), step=WHOLE), datetime.now(UTC))
+        build(self.siem, self.settings, Order(timedelta(), step=WHOLE), self.now)
 
     def forget(self) -> None:
         """Delete all profiles."""
-        for name in ("hosts", "state"):
-            every = {"query": {"match_all": {}}}
-            self.siem.call("POST", f"/{self.settings.state(name)}/_delete_by_query", every, refresh=True)
+        every = {"query": {"match_all": {}}}
+        self.siem.call("POST", f"/{self.settings.state('hosts')}/_delete_by_query", every, refresh=True)
+        self.siem.call("DELETE", f"/{self.settings.state('state')}/_doc/hosts")
 
 
 @pytest.fixture(scope="module", params=[("elasticsearch7", "eve"), ("opensearch", "ecs"), ("elasticsearch7", "ecs")])

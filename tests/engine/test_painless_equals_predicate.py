@@ -31,6 +31,7 @@ from connector.hunts.catalogue import load_catalogue
 from connector.hunts.painless import compile_painless, event_types
 from connector.hunts.pattern import HOW, Pattern
 from connector.hunts.predicate import predicate
+from connector.hunts.profiles import with_hosts
 from connector.settings.model import Dialect, SiemSettings
 from connector.siem.client import Siem
 from tests.conftest import clean
@@ -237,9 +238,13 @@ def test_values_meant_to_be_slow(siem):
     ]
 
 
+# what profiles say, for hunts that ask it
+HOSTS = {"10.0.0.10": {"roles": ["domain controller"]}, "10.0.0.8": {"roles": ["http proxy", "database"]}}
+
+
 @pytest.fixture(scope="module")
 def shipped():
-    return load_catalogue(example_settings()).hunts
+    return [with_hosts(hunt, HOSTS) for hunt in load_catalogue(example_settings()).hunts]
 
 
 def test_every_hunt_compiles_or_says_that_only_a_search_can_answer(shipped):

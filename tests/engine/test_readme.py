@@ -102,4 +102,4 @@ def test_there_is_one_line_for_the_demo_and_one_for_the_tests() -> None:
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"^python3 -m venv .*$", text, re.M)
     assert len(lines) == 2
-    assert lines[0].endswith("hunts demo") and lines[1].endswith("pytest")
+    assert lines[0].endswith("hunts demo") and ".venv/bin/pytest" in lines[1]

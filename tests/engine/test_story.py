@@ -44,6 +44,7 @@ SEEN = {  # what the roles of the truth are seen as
     "mail-server": {"mail server"},
     "legacy-application": {"web server"},
 }
+MANY = {"domain-controller", "file-server", "printer"}  # they offer three services or more
 KINDS = {"dot": "dns-over-tls", "doh": "dns-over-https", "doh3": "dns-over-https", "doq": "dns-over-quic"}
 
 
@@ -276,7 +277,7 @@ def test_what_is_asked_of_hosts_equals_a_plain_count_by_the_truth(profiled: Stor
         "{hunt.server.host.roles: {prefix: DNS}}": count(seen("dns resolver"), client=False),
         "{hunt.client.host.username: j.doe}": count(lambda host: host["user"] == "j.doe", server=False),
         "{hunt.server.host.services.port: 3128}": count(lambda host: host["role"] == "proxy", client=False),
-        "{hunt.server.host.services_count: {gte: 4}}": count(lambda h: h["role"] == "domain-controller", client=False),
+        "{hunt.server.host.services_count: {gte: 3}}": count(lambda h: h["role"] in MANY, client=False),
         "{hunt.client.host.roles: scanner}": 0,
     }
     found = ran(profiled, *map(asking, expected))
@@ -326,5 +327,6 @@ def test_the_hunts_that_ask_of_hosts_are_quiet_or_say_something_true(profiled: S
     catalogue = load_catalogue(profiled.settings)
     own = [hunt for hunt in catalogue.hunts if any(host_leaves(hunt.match))]
     assert len(own) >= 7
+    own = [hunt.with_lists({"operating-system-vendors": ("vendor-os.example",)}) for hunt in own]  # the invented one
     found = {one.name: {tuple(g.group.values()) for g in one.groups} for one in ran(profiled, *own) if one.groups}
     assert found == {}
