@@ -26,10 +26,13 @@ class Ledger:
     siem: Siem
     index: str
 
-    def enter(self, kind: str, window: Window, entry: Mapping[str, object]) -> None:
-        """Write what a pass of a kind over a window did."""
+    def enter(self, kind: str, window: Window, entry: Mapping[str, object], *, first: bool) -> None:
+        """Write what a pass of a kind over a window did; `first`: it was the first to count the window's events.
+
+        What was live when it was cut off may be catching up when it is done again, and it is still the same entry.
+        """
         body = {"kind": PASS, "pass": kind, "from": window.start, "to": window.end, **entry}
-        self.siem.call("PUT", f"/{self.index}/_doc/{kind}-{window.start}", body)
+        self.siem.call("PUT", f"/{self.index}/_doc/{'first' if first else kind}-{window.start}", body)
 
     def count(self, turn: Turn, events: int) -> None:
         """Write how many events a window has, in place of what its slot says of it."""

@@ -32,7 +32,7 @@ from connector.hunts.needs import every_event
 from connector.hunts.parts import Turn
 from connector.hunts.questions import Asked, Json, Known
 from connector.hunts.tally import instant, tallied, told
-from connector.hunts.todo import LIVE, Kind, Todo, chosen, due, skipping
+from connector.hunts.todo import AGAIN, LIVE, Kind, Todo, chosen, due, skipping
 from connector.hunts.watermark import CENSUS, State, Taken, move, read_state, take, write_state
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -155,7 +155,8 @@ def run_pass(
         ledger.count(desk.turn(CENSUS, todo.census), result.events)
     then = _after(mine, todo, result, began)
     result = replace(_left(result, order, then, began), kind=todo.kind, redone=bool(state.token), notes=notes)
-    ledger.enter(todo.kind, todo.census or todo.whole, _entry(result, began))
+    first = todo.census is not None and todo.kind != AGAIN
+    ledger.enter(todo.kind, todo.census or todo.whole, _entry(result, began), first=first)
     move(siem, index, mine, then, clock())
     return result
 

@@ -21,6 +21,7 @@ from connector.errors import Conflict, NotThere, Refused, Unreachable
 from connector.hunts.condition import Equals, Lucene
 from connector.hunts.groups import groups
 from connector.hunts.hunt import Hunt
+from connector.hunts.intervals import SLOT
 from connector.hunts.passes import Order, Pass, run_pass
 from connector.settings.load import load_settings
 from connector.settings.model import Settings
@@ -139,6 +140,26 @@ def test_cut_off_after_any_call_and_done_again_the_end_is_the_same(place: Place,
     assert numbers(siem, settings) == expected(events)
     assert watermark(siem, settings) == watermark(siem, whole)
     assert len(ledger(siem, settings)) == 1
+
+
+def test_cut_off_and_done_again_much_later_it_has_one_entry_in_the_ledger(place: Place) -> None:
+    siem, settings = place.siem, settings_in(place)
+    put_events(place, random_events(7, 120))
+    calls = 0
+    while True:
+        calls += 1
+        own = replace(settings, prefix=f"{settings.prefix}{calls}-")
+        make_state(siem, own)
+        try:
+            passing(Siem(CutWire(siem._wire, calls, True), siem.product), own, 100, HUNTS[0])
+        except Unreachable:
+            while passing(siem, own, 100 + 2 * SLOT, HUNTS[0]).left_ms:
+                pass
+            entries = ledger(siem, own)
+            assert sum(entry["events"] for entry in entries) == 120 and without_gaps(entries), calls
+        else:
+            break
+    assert calls > 10
 
 
 @pytest.mark.parametrize("call", [9, 13, 17, 21])
