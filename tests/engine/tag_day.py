@@ -31,6 +31,7 @@ Key = tuple[str, str]
 Events = dict[Key, dict[str, Any]]
 OURS = ("tag", "tag_rules", "tagged")
 BOTH = Extent(future=True)
+BASE = load_catalogue(Settings()).named("public-dns-queries")
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,8 @@ class Day:
 
 def made_hunt(name: str, match: Condition, *types: str) -> Hunt:
     """Return a hunt of ours: all events of the types that match."""
-    base = load_catalogue(Settings()).named("public-dns-queries")
     id = str(uuid5(NAMESPACE_URL, name))
-    return replace(base, id=id, name=name, title=name, event_types=types, match=match, needs=Count(), show=())
+    return replace(BASE, id=id, name=name, title=name, event_types=types, match=match, needs=Count(), show=())
 
 
 def matched(hunt: Hunt, events: Events) -> set[Key]:
