@@ -2,16 +2,15 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from conftest import Place
+from engine.delivery_kills import run_for
 from engine.made_events import event, put_events, settings_in
 
 from connector.respond.declare import stored_declarations
@@ -101,18 +100,6 @@ def claims_run_out(siem: Siem, settings: Settings) -> None:
     for one in deliveries(siem, settings):
         if one.status == "sending":
             siem.change(settings.state("outbox"), one.id, lambda current: (current or {}) | {"next": begun})
-
-
-def run_for(program: subprocess.Popen[bytes], seconds: float | None) -> float | None:
-    """Return how long a program ran; None if it was killed after so many seconds."""
-    began = time.monotonic()
-    try:
-        program.wait(seconds)
-    except subprocess.TimeoutExpired:
-        program.send_signal(signal.SIGKILL)
-        return None if program.wait() == -signal.SIGKILL else 0.0
-    assert program.returncode == 0
-    return time.monotonic() - began
 
 
 def _judge(place: Place, settings: Settings, receiver: LoopbackReceiver, counts: Counter[str], done: Declares) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 from conftest import Place
 from engine.receivers import Keeping, status
@@ -106,14 +107,19 @@ def _run(place: Place, start: datetime, ports: list[str], seconds: float | None)
     environment = {"PYTHONPATH": str(Path(__file__).parent.parent)}
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True) as program:
         assert program.stdout is not None and program.stdout.readline() == "ready\n"
-        began = time.monotonic()
-        try:
-            program.wait(seconds)
-        except subprocess.TimeoutExpired:
-            program.send_signal(signal.SIGKILL)
-            return None if program.wait() == -signal.SIGKILL else 0.0
-        assert program.returncode == 0
-        return time.monotonic() - began
+        return run_for(program, seconds)
+
+
+def run_for(program: subprocess.Popen[Any], seconds: float | None) -> float | None:
+    """Return how long a program ran; None if it was killed after so many seconds."""
+    began = time.monotonic()
+    try:
+        program.wait(seconds)
+    except subprocess.TimeoutExpired:
+        program.send_signal(signal.SIGKILL)
+        return None if program.wait() == -signal.SIGKILL else 0.0
+    assert program.returncode == 0
+    return time.monotonic() - began
 
 
 def _judge(

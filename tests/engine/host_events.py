@@ -3,9 +3,10 @@
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from real_events import values
 
 from connector.enrich.dialects import stored_name
 from connector.hosts.attributes import ATTRIBUTES, NUMBERS
@@ -74,27 +75,16 @@ def mapping_of(events: list[dict[str, Any]], dialect: Dialect = "eve") -> dict[s
     names |= {"tenant_id", "event_type"}
     root: dict[str, Any] = {}
     for name in sorted({stored_name(name, dialect) for name in names}):
-        values = [value for event in events for value in raw(event, name.split("."))]
-        if not values or name.startswith("hunt."):
+        found = [value for event in events for value in values(event, name.split("."))]
+        if not found or name.startswith("hunt."):
             continue
         *holders, last = name.split(".")
         inside = root
         for holder in holders:
             inside = inside.setdefault(holder, {"properties": {}})["properties"]
-        whole = all(type(value) is int for value in values)
+        whole = all(type(value) is int for value in found)
         inside[last] = ADDRESS if last.endswith("_ip") or last == "ip" else {"type": "long"} if whole else TEXT
     return {"dynamic": False, "properties": root}
-
-
-def raw(found: Any, path: list[str]) -> Iterator[Any]:
-    """Yield the values at a path, through lists."""
-    if isinstance(found, list):
-        for one in found:
-            yield from raw(one, path)
-    elif not path:
-        yield found
-    elif isinstance(found, dict) and path[0] in found:
-        yield from raw(found[path[0]], path[1:])
 
 
 def index_events(siem: Siem, index: str, events: list[dict[str, Any]]) -> None:
