@@ -19,6 +19,7 @@ from connector.siem.client import Json, Siem
 
 ACTION = "indices:data/write/update/byquery"
 POLL_SECONDS = (0.05, 1.0)
+HUNG_SECONDS = 5.0
 RECORDS = ".tasks"
 WHOLE_INDEX = "*"
 CANCELLED = "task_cancelled_exception"
@@ -121,11 +122,22 @@ class Work:
             return  # it has just ended
 
     def follow(self, task: str, progress: Callable[[Count], None]) -> Outcome:
-        """Return the end of a task, once it is there; GONE if the engine knows nothing of it any more."""
+        """Return the end of a task, once it is there; GONE if the engine knows nothing of it any more.
+
+        Rejected if the task could not run. Then it may also hang: slices that fail with one and the same exception,
+        such as of a compilation both waited for, keep the engine from ending their task until its node is restarted.
+        """
         pause, longest = POLL_SECONDS
+        seen = time.monotonic()
         try:
             while not (answer := self.siem.call("GET", f"/_tasks/{task}"))["completed"]:
-                progress(self._count(task, answer["task"]["status"]))
+                status = answer["task"]["status"]
+                if not (error := _slice_error(status)):
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > HUNG_SECONDS:
+                    self.forget()
+                    raise _not_run(error, self.name)
+                progress(self._count(task, status))
                 time.sleep(pause)
                 pause = min(pause * 1.5, longest)
         except NotThere:
@@ -143,7 +155,7 @@ class Work:
     def _count(self, task: str, status: Mapping[str, Any]) -> Count:
         """Return how far a task is; the engine adds up only slices that have ended."""
         count = _count(status)
-        if None not in status.get("slices", []):
+        if None not in _slices(status):
             return count
         options: dict[str, Any] = {"actions": ACTION, "parent_task_id": task, "detailed": True, "group_by": "none"}
         children = self.siem.call("GET", "/_tasks", **options)["tasks"]
@@ -158,13 +170,33 @@ class Work:
 
 
 def running_tasks(siem: Siem, mark: str) -> list[str]:
-    """Return the ids of the running updates whose mark begins so."""
+    """Return the ids of the running updates whose mark begins so, without those that failed and hang."""
     options: dict[str, Any] = {"actions": ACTION, "detailed": True, "group_by": "none"}
     return [
         f"{task['node']}:{task['id']}"
         for task in siem.call("GET", "/_tasks", **options)["tasks"]
         if task.get("headers", {}).get("X-Opaque-Id", "").startswith(mark) and "parent_task_id" not in task
+        if not _slice_error(task.get("status") or {})
     ]
+
+
+def _slices(status: Mapping[str, Any]) -> Sequence[Json | None]:
+    """Return the ends of a task's slices, None for one that runs."""
+    found: Sequence[Json | None] = status.get("slices") or []
+    return found
+
+
+def _slice_error(status: Mapping[str, Any]) -> Json | None:
+    """Return the error of a slice, if all of a task's slices have ended and one failed."""
+    ended = [end for end in _slices(status) if end is not None]
+    errors = [end for end in ended if "total" not in end]
+    return errors[0] if errors and len(ended) == len(_slices(status)) else None
+
+
+def _not_run(error: Json, name: str) -> Rejected:
+    """Return what to raise for a task that ended with an error."""
+    cause = (error.get("caused_by") or {}).get("reason") or ""
+    return Rejected(f"the update {name} could not run: {error.get('reason')} {cause}".strip())
 
 
 def _count(status: Mapping[str, Any]) -> Count:
@@ -177,8 +209,7 @@ def _outcome(answer: Json, name: str) -> Outcome:
     if error := answer.get("error"):
         if CANCELLED in json.dumps(error):  # while it searched: what it wrote until then is not told
             return GONE
-        cause = (error.get("caused_by") or {}).get("reason") or ""
-        raise Rejected(f"the update {name} could not run: {error.get('reason')} {cause}".strip())
+        raise _not_run(error, name)
     response = answer["response"]
     failures = tuple(_failures(response["failures"], name))
     stopped = bool(response.get("canceled") or response.get("timed_out"))

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from connector.settings.model import SiemSettings
 from connector.siem.client import Siem
 from connector.siem.install import install, plan
 from connector.siem.tasks import Updated, run_update, stop_update
-from connector.siem.update_task import Count, Work
+from connector.siem.update_task import Count, Work, running_tasks
 
 EVENTS = 4000
 # counts up on purpose: a document that is updated twice shows
@@ -77,6 +78,17 @@ def running(place: Place) -> int:
     mark = Work(place.siem, f"{place.prefix}state", "mark").mark
     tasks = place.siem.call("GET", "/_tasks", actions="*update/byquery", detailed=True, group_by="none")["tasks"]
     return sum(t["headers"].get("X-Opaque-Id") == mark and "parent_task_id" not in t for t in tasks)
+
+
+@contextmanager
+def any_number_of_compilations(siem: Siem) -> Iterator[None]:
+    """Take the limit off how often the engine compiles a script."""
+    setting = "script.context.update.max_compilations_rate"
+    siem.call("PUT", "/_cluster/settings", {"transient": {setting: "unlimited"}})
+    try:
+        yield
+    finally:
+        siem.call("PUT", "/_cluster/settings", {"transient": {setting: None}})
 
 
 def test_all_are_updated_once_and_nothing_is_left_of_the_task(filled: Place) -> None:
@@ -151,6 +163,22 @@ def test_an_update_the_engine_cannot_run_is_an_error(filled: Place) -> None:
         run_update(filled.siem, f"{filled.prefix}state", "mark", f"{filled.prefix}logs-*", body)
     with pytest.raises(NotThere, match="hunts install"):
         run_update(filled.siem, f"{filled.prefix}none", "mark", f"{filled.prefix}logs-*", BODY)
+
+
+def test_a_task_that_failed_and_hangs_is_an_error_and_not_taken_up(filled: Place) -> None:
+    """Engines never end a task whose slices fail with one exception: told as any other, and out of the way."""
+    siem, prefix = filled.siem, filled.prefix
+    long = " ".join(f"int a{i} = {i}; ctx._source.a{i} = a{i};" for i in range(700))
+    body = {**BODY, "script": {"source": f"{long} no such thing"}}
+    with any_number_of_compilations(siem):
+        for _ in range(20):  # a matter of threads: two slices wait for one compilation
+            with pytest.raises(Rejected, match="mark could not run: compile error"):
+                run_update(siem, f"{prefix}state", "mark", f"{prefix}logs-*", body, slices=10)
+            if running(filled):
+                break
+    assert not stop_update(siem, f"{prefix}state", "mark") and not running_tasks(siem, f"{prefix}state/")
+    assert not run(filled).taken_up
+    assert marks(filled) == {1: EVENTS}
 
 
 def test_a_second_client_follows_the_first_ones_task(filled: Place) -> None:
