@@ -17,7 +17,10 @@ Rows = Mapping[str, Sequence[Sequence[Any]]]
 SERVED_NAMES = ("tls", "http")  # a proxy serves others' names
 RANKS = ("dhcp", "kerberos", "ntlm", "smb share", "rdp", "nfs", "mdns", "reverse dns", "dns", "tls", "http")
 SCANNER = 100
+ROLE_DAYS = 30
 STEPS = {path: path.split(".") for path in (*(a.path for a in ATTRIBUTES), *(n.path for n in NUMBERS))}
+DAY = 24 * 3600 * 1000
+ROLE_LISTS = ("services", "services.http_proxied", "dhcp.answered", "unanswered")  # what rules of roles look at
 DATABASES = ("pgsql", "mysql", "mssql", "oracle", "mongodb", "redis")
 
 
@@ -90,7 +93,8 @@ def shaped(kept: Mapping[str, Any], numbers: Mapping[str, int]) -> Json:
     host: Json = {"in_home_net": True}
     if kept["seen"]:
         host |= _seen(kept["seen"])
-    roles = [{"name": role.name, "rule": role.rule, **_seen(at)} for role in ROLES if (at := role.seen(rows))]
+    recent = _recent(rows, kept["seen"])
+    roles = [{"name": role.name, "rule": role.rule, **_seen(at)} for role in ROLES if (at := role.seen(recent))]
     host |= {"roles": roles, "roles_count": len(roles)}
     proxy = any(role["name"] == "http proxy" for role in roles)
     for attribute in ATTRIBUTES:
@@ -124,6 +128,14 @@ def at(host: Mapping[str, Any], path: str) -> Any:
     for name in path.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
     return found
+
+
+def _recent(rows: Rows, seen: Sequence[int]) -> Rows:
+    """Return what was seen in the last days the host was: an address that another host got has no roles of the first."""
+    since = seen[1] - ROLE_DAYS * DAY if seen else 0
+    if not seen or seen[0] >= since:
+        return rows
+    return {path: [row for row in own if row[-1] >= since] for path, own in rows.items() if path in ROLE_LISTS}
 
 
 def _entries(attribute: Attribute, rows: Sequence[Sequence[Any]]) -> list[Json]:

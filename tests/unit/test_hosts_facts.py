@@ -6,7 +6,7 @@ from connector.hosts.attributes import BY_PATH
 from connector.hosts.changes import changed
 from connector.hosts.facts import Count, Facts, limited, merged, summed
 from connector.hosts.reading import address, pointed, read
-from connector.hosts.shape import SCANNER, epoch_text, shaped
+from connector.hosts.shape import DAY, ROLE_DAYS, SCANNER, epoch_text, shaped
 from connector.hunts.intervals import SLOT
 from connector.hunts.parts import Turn, every_part
 
@@ -100,6 +100,23 @@ def test_a_scanner_is_who_is_not_answered_by_many():
     assert [role["name"] for role in shaped(merged(None, many), {})["roles"]] == ["scanner"]
     many.lists["unanswered"].popitem()
     assert shaped(merged(None, many), {})["roles"] == []
+
+
+def test_a_role_that_was_not_seen_for_a_month_is_no_role_any_more():
+    """The address may be of another host by now; what it offered then stays in its services."""
+    printer, month = Facts(), ROLE_DAYS * DAY
+    printer.saw((1, 1))
+    printer.note("services", ("TCP", "9100", "failed"), (1, 1))
+    printer.note("services", ("TCP", "80", "http"), (1, month + 2))
+    then = merged(None, printer)
+    assert [role["name"] for role in shaped(then, {})["roles"]] == ["printer"]
+    later = Facts()
+    later.saw((month + 1, month + 1))
+    assert [role["name"] for role in shaped(merged(then, later), {})["roles"]] == ["printer"]
+    later.saw((month + 2, month + 2))
+    host = shaped(merged(then, later), {})
+    assert [role["name"] for role in host["roles"]] == ["web server"]
+    assert [service["port"] for service in host["services"]] == [80, 9100]
 
 
 def test_the_names_a_proxy_serves_are_not_its_own():
