@@ -25,6 +25,7 @@ from connector.hosts.facts import Count, Facts, limited, merged, summed
 from connector.hosts.gather import Found, Inside, gather, host_fields
 from connector.hosts.shape import EPOCH, shaped
 from connector.hunts.asking import Window
+from connector.hunts.host_fields import ip_and_tenant
 from connector.hunts.intervals import SLOT, Stretch, joined
 from connector.hunts.mapped import INGESTED, Mapped
 from connector.hunts.parts import Turn, every_part
@@ -267,7 +268,7 @@ def _write(desk: _Desk, found: Mapping[str, Facts], count: Count | None) -> Writ
         if source is None:
             desk.made.add(id)
         changes = [] if id in desk.made else changed(source, host)
-        ip, _, tenant = id.partition("@")
+        ip, tenant = ip_and_tenant(id)
         whose = {"ip": ip, "tenant": tenant} if tenant else {"ip": ip}
         return {**whose, "host_id": host, "changes": changes, "kept": kept, **parts, "updated": now}
 

@@ -22,6 +22,7 @@ from connector.hosts.reading import LONGEST, Value, address, pointed, read
 from connector.hunts.asking import Window
 from connector.hunts.census import census
 from connector.hunts.fields import Fields
+from connector.hunts.host_fields import profile_id
 from connector.hunts.mapped import EVENT_TYPE, Mapped, check_apart, named_fields
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
@@ -53,8 +54,8 @@ class Found(NamedTuple):
 
     @property
     def host(self) -> str:
-        """Return the id of the host: its address, and its tenant if the sensor says one."""
-        return f"{self.ip}@{self.tenant}" if self.tenant else self.ip
+        """Return the id of the host's profile."""
+        return profile_id(self.ip, self.tenant)
 
 
 @dataclass(frozen=True)

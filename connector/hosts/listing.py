@@ -16,6 +16,7 @@ from typing import Any
 from connector.errors import Refused
 from connector.hosts.reading import address
 from connector.hosts.shape import at, names
+from connector.hunts.host_fields import ip_and_tenant, profile_id
 from connector.hunts.hunt import Hunt
 from connector.hunts.tally import instant
 from connector.settings.model import Settings
@@ -76,7 +77,7 @@ def profile(siem: Siem, settings: Settings, ip: str) -> Host:
 
     Refused if it is no address, or there is no profile.
     """
-    plain, _, tenant = ip.partition("@")
+    plain, tenant = ip_and_tenant(ip)
     known = address(plain)
     if known is None:
         raise Refused(f"{ip} is no address of a host: `hunts hosts {ip}` looks for it as a name, user or role")
@@ -98,7 +99,7 @@ def profile(siem: Siem, settings: Settings, ip: str) -> Host:
 def stored_profile(siem: Siem, settings: Settings, ip: str, tenant: str = "") -> Json | None:
     """Return the profile of an address (of a tenant) as it is stored; None if there is none."""
     known = address(ip)
-    stored = siem.get(settings.state("hosts"), f"{known}@{tenant}" if tenant else known) if known else None
+    stored = siem.get(settings.state("hosts"), profile_id(known, tenant)) if known else None
     return stored.source if stored else None
 
 

@@ -62,6 +62,17 @@ class HostField:
     attribute: str
 
 
+def profile_id(ip: str, tenant: str = "") -> str:
+    """Return the id of a host's profile: its address, and its tenant if the sensor says one."""
+    return f"{ip}@{tenant}" if tenant else ip
+
+
+def ip_and_tenant(id: str) -> tuple[str, str]:
+    """Return the address and the tenant of a profile's id; the tenant is empty if it has none."""
+    ip, _, tenant = id.partition("@")
+    return ip, tenant
+
+
 def host_field(name: str) -> HostField | None:
     """Return a field taken apart, whether there is such an attribute or not; None if it is about no profile."""
     for beginning, addresses in SIDES.items():

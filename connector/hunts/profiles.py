@@ -19,7 +19,7 @@ from connector.hunts.address import plain_address
 from connector.hunts.condition import Any as AnyOf
 from connector.hunts.condition import Condition, Equals, Leaf, Unknown, mapped
 from connector.hunts.fields import Fields
-from connector.hunts.host_fields import ATTRIBUTES, HostLeaf, host_field, host_leaves
+from connector.hunts.host_fields import ATTRIBUTES, HostLeaf, host_field, host_leaves, ip_and_tenant
 from connector.hunts.hunt import Hunt
 from connector.hunts.needs import Ratio, own_condition
 from connector.hunts.predicate import predicate
@@ -102,8 +102,8 @@ def _addresses(answer: Json) -> tuple[str, ...] | str:
     number = int(answer["hits"]["total"]["value"])
     if number > MOST:
         return f"{number:,} hosts have it, and a search can name {MOST:,}: ask for something that fewer have"
-    ids = (str(hit["_id"]) for hit in answer["hits"]["hits"])  # that of a tenant's host ends in @ and the tenant
-    return tuple(sorted({id.partition("@")[0] for id in ids}))
+    ids = (str(hit["_id"]) for hit in answer["hits"]["hits"])
+    return tuple(sorted({ip_and_tenant(id)[0] for id in ids}))
 
 
 def _asked_of_hosts(hunts: Iterable[Hunt]) -> dict[HostLeaf, None]:
