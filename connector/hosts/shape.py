@@ -131,7 +131,7 @@ def at(host: Mapping[str, Any], path: str) -> Any:
 
 
 def _recent(rows: Rows, seen: Sequence[int]) -> Rows:
-    """Return what was seen in the last days the host was: an address that another host got has no roles of the first."""
+    """Return what was seen in the last days the host was: what had the address before is not what the host is."""
     since = seen[1] - ROLE_DAYS * DAY if seen else 0
     if not seen or seen[0] >= since:
         return rows
