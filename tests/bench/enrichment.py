@@ -18,6 +18,7 @@ import random
 import statistics
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,27 @@ def bodies(limit: int) -> tuple[list[bytes], int]:
     files = sorted(SHARED.glob("eve/*.gz")) + sorted(SHARED.glob("story/*.gz"))
     lines = [line for file in files for line in gzip.decompress(file.read_bytes()).splitlines()]
     random.Random(1).shuffle(lines)  # the order of arrival of many sensors
+    return packed(map(stamped, lines[:limit])), min(limit, len(lines))
+
+
+def stamped(line: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the index that an event goes to, and the event with the time of documents."""
+    event = json.loads(line)
+    stamp = event.get("timestamp", "2026-01-01T00:00:00.000000")[:23] + "Z"
+    return f"bench-{str(event['event_type']).lower()}", {"@timestamp": stamp, **event}
+
+
+def packed(events: Iterable[tuple[str, dict[str, Any]]]) -> list[bytes]:
+    """Return bulk bodies of events and the index each goes to."""
     made, current, size = [], [], 0
-    for line in lines[:limit]:
-        event = json.loads(line)
-        kind = str(event["event_type"]).lower()
-        stamp = event.get("timestamp", "2026-01-01T00:00:00.000000")[:23] + "Z"
-        source = json.dumps({"@timestamp": stamp, **event}, separators=(",", ":"))
-        current.append(f'{{"index":{{"_index":"bench-{kind}"}}}}\n{source}\n')
+    for index, event in events:
+        source = json.dumps(event, separators=(",", ":"))
+        current.append(f'{{"index":{{"_index":"{index}"}}}}\n{source}\n')
         size += len(source)
         if size > BODY_BYTES:
             made.append("".join(current).encode())
             current, size = [], 0
-    return [*made, "".join(current).encode()], min(limit, len(lines))
+    return [*made, "".join(current).encode()]
 
 
 def template(final_pipeline: str | None, properties: dict[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@
 Without --url OpenSearch 3.8 and then Elasticsearch 7.10 are started, each for all of it. Everything is made under the
 prefixes `bench-` and `tagbench-`, and removed.
 
-    past    bulk indexing without any pipeline and with the enrichment, and `hunts tag` on the same events, stored
-            enriched, in turn, `--rounds` times after one that warms up: events a second, and the tagging's share of
-            either indexing (aim: a half of the one without)
+    past    bulk indexing without any pipeline of the sensors' events, and of the same events as they are stored
+            enriched; with the enrichment; and `hunts tag` on those that are stored enriched: in turn, `--rounds` times
+            after one that warms up: events a second, and the tagging's share of each indexing (aim: a half of that
+            without a pipeline)
     write   bulk indexing with the enrichment and an empty `tags` pipeline, and with `--rules` rules in it (conditions
             of shipped hunts, evenly chosen), alternating, every second round in reverse: medians, and the share that
             the rules cost (aim: 5 % at most); how many events they tagged, and on Elasticsearch 7.10 the script's own
@@ -42,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from enrichment import bodies, send_all, template
+from enrichment import bodies, packed, send_all, template
 from rich.console import Console
 from rich.table import Table
 
@@ -94,10 +95,10 @@ def say(text: str) -> None:
 # ---- speed
 
 
-def indexed(url: str, pipeline: str | None, made: Bodies) -> float:
+def indexed(url: str, pipeline: str | None, made: Bodies, *, enriched: bool = True) -> float:
     """Return the events a second of bulk indexing into fresh indices, with that final pipeline."""
     drop_events(url)
-    body = template(pipeline, event_properties() if pipeline else {})
+    body = template(pipeline, event_properties() if enriched else {})
     requests.put(f"{url}/_template/bench", json=body).raise_for_status()
     took, _ = send_all(url, made[0])
     requests.post(f"{url}/{EVENTS}*/_refresh").raise_for_status()
@@ -118,13 +119,23 @@ def prepared(place: Place) -> Settings:
     return settings
 
 
+def stored(place: Place) -> Bodies:
+    """Return bulk bodies of the events as they are stored, shuffled, and how many they hold."""
+    found = [(hit["_index"], hit["_source"]) for hit in place.siem.scan(f"{EVENTS}*", {"query": {"match_all": {}}})]
+    random.Random(1).shuffle(found)
+    return packed(found), len(found)
+
+
 def past(place: Place, args: argparse.Namespace) -> Json:
     """Return how fast events are indexed, without a pipeline and enriched, and how fast stored ones are tagged."""
     settings, made = prepared(place), bodies(args.speed_events)
     hunt = made_hunt("everything", All(()), *kinds_of(made))
-    figures: dict[str, list[float]] = {"indexed": [], "enriched": [], "tagged": []}
+    indexed(place.url, f"{PREFIX}enrich", made)
+    again = stored(place)
+    figures: dict[str, list[float]] = {"indexed": [], "indexed_again": [], "enriched": [], "tagged": []}
     for number in range(args.rounds + 1):
-        figures["indexed"].append(indexed(place.url, None, made))
+        figures["indexed"].append(indexed(place.url, None, made, enriched=False))
+        figures["indexed_again"].append(indexed(place.url, None, again))
         figures["enriched"].append(indexed(place.url, f"{PREFIX}enrich", made))
         rule = rule_of(hunt, "relevant", "bench", datetime.now(UTC), str(number))
         start = time.perf_counter()
@@ -134,7 +145,7 @@ def past(place: Place, args: argparse.Namespace) -> Json:
         if done.tagged != made[1] or done.failures:
             raise SystemExit(f"{done.tagged} of {made[1]} events were tagged: {done.failures[:3]}")
     medians = {name: statistics.median(rates[1:]) for name, rates in figures.items()}
-    shares = {f"of_{name}": medians["tagged"] / medians[name] for name in ("indexed", "enriched")}
+    shares = {f"of_{name}": medians["tagged"] / medians[name] for name in figures if name != "tagged"}
     return {**medians, **shares, "rounds": figures, "events": made[1]}
 
 

@@ -182,6 +182,7 @@ def test_run_lists_exactly_the_events(story: Story) -> None:
 
 
 def test_the_commands_print_tables(story: Story) -> None:
+    hunts(story, "pass", "--lag", "1d")  # a slot may have ended while passes before this were made
     assert "nothing new" in hunts(story, "pass", "--lag", "1d")
     assert "0 events" in hunts(story, "pass", "--lag", "0s")
     table = hunts(story, "findings", "public-dns-queries")
