@@ -17,10 +17,8 @@ Rows = Mapping[str, Sequence[Sequence[Any]]]
 SERVED_NAMES = ("tls", "http")  # a proxy serves others' names
 RANKS = ("dhcp", "kerberos", "ntlm", "smb share", "rdp", "nfs", "mdns", "reverse dns", "dns", "tls", "http")
 SCANNER = 100
-ROLE_DAYS = 30
+ROLE_TIME = timedelta(days=30) // timedelta(milliseconds=1)
 STEPS = {path: path.split(".") for path in (*(a.path for a in ATTRIBUTES), *(n.path for n in NUMBERS))}
-DAY = 24 * 3600 * 1000
-ROLE_LISTS = ("services", "services.http_proxied", "dhcp.answered", "unanswered")  # what rules of roles look at
 DATABASES = ("pgsql", "mysql", "mssql", "oracle", "mongodb", "redis")
 
 
@@ -132,10 +130,10 @@ def at(host: Mapping[str, Any], path: str) -> Any:
 
 def _recent(rows: Rows, seen: Sequence[int]) -> Rows:
     """Return what was seen in the last days the host was: what had the address before is not what the host is."""
-    since = seen[1] - ROLE_DAYS * DAY if seen else 0
+    since = seen[1] - ROLE_TIME if seen else 0
     if not seen or seen[0] >= since:
         return rows
-    return {path: [row for row in own if row[-1] >= since] for path, own in rows.items() if path in ROLE_LISTS}
+    return {path: [row for row in own if row[-1] >= since] for path, own in rows.items()}
 
 
 def _entries(attribute: Attribute, rows: Sequence[Sequence[Any]]) -> list[Json]:

@@ -175,8 +175,9 @@ def running_tasks(siem: Siem, mark: str) -> list[str]:
     return [
         f"{task['node']}:{task['id']}"
         for task in siem.call("GET", "/_tasks", **options)["tasks"]
-        if task.get("headers", {}).get("X-Opaque-Id", "").startswith(mark) and "parent_task_id" not in task
-        if not _slice_error(task.get("status") or {})
+        if task.get("headers", {}).get("X-Opaque-Id", "").startswith(mark)
+        and "parent_task_id" not in task
+        and not _slice_error(task.get("status") or {})
     ]
 
 
@@ -188,9 +189,8 @@ def _slices(status: Mapping[str, Any]) -> Sequence[Json | None]:
 
 def _slice_error(status: Mapping[str, Any]) -> Json | None:
     """Return the error of a slice, if all of a task's slices have ended and one failed."""
-    ended = [end for end in _slices(status) if end is not None]
-    errors = [end for end in ended if "total" not in end]
-    return errors[0] if errors and len(ended) == len(_slices(status)) else None
+    ends = _slices(status)
+    return None if None in ends else next((end for end in ends if end and "total" not in end), None)
 
 
 def _not_run(error: Json, name: str) -> Rejected:

@@ -6,7 +6,7 @@ from connector.hosts.attributes import BY_PATH
 from connector.hosts.changes import changed
 from connector.hosts.facts import Count, Facts, limited, merged, summed
 from connector.hosts.reading import address, pointed, read
-from connector.hosts.shape import DAY, ROLE_DAYS, SCANNER, epoch_text, shaped
+from connector.hosts.shape import ROLE_TIME, SCANNER, epoch_text, shaped
 from connector.hunts.intervals import SLOT
 from connector.hunts.parts import Turn, every_part
 
@@ -104,7 +104,7 @@ def test_a_scanner_is_who_is_not_answered_by_many():
 
 def test_a_role_that_was_not_seen_for_a_month_is_no_role_any_more():
     """The address may be of another host by now; what it offered then stays in its services."""
-    printer, month = Facts(), ROLE_DAYS * DAY
+    printer, month = Facts(), ROLE_TIME
     printer.saw((1, 1))
     printer.note("services", ("TCP", "9100", "failed"), (1, 1))
     printer.note("services", ("TCP", "80", "http"), (1, month + 2))
