@@ -49,9 +49,10 @@ def stream(ground: Ground) -> Iterator[Stream]:
 
 
 def passes_more(ground: Ground, process: Process, number: int = 2) -> None:
-    """Return when a process has made so many more passes over events."""
+    """Return when a process has made so many more passes, and passes have come to some moment: without events, none."""
     before = len(process.said("pass"))
     process.await_said("pass", "", before + number)
+    eventually(lambda: ground.state("pass"))
 
 
 def settled(ground: Ground, stream: Stream) -> list[dict[str, Any]]:
