@@ -9,11 +9,11 @@ import click
 from connector.cli import context
 from connector.cli.output import Printed, json_option, note, rows, show
 from connector.errors import ContentError
-from connector.hunts.catalogue import Catalogue, load_catalogue
-from connector.hunts.check import Checked, Proof, check
-from connector.hunts.coverage import Coverage, Covered, coverage, known_techniques
-from connector.hunts.hunt import Hunt, Step
-from connector.hunts.view import Listing, condition_lines, listing, needs_words, page
+from connector.hunts.catalogue.catalogue import Catalogue, load_catalogue
+from connector.hunts.catalogue.coverage import Coverage, Covered, coverage, known_techniques
+from connector.hunts.catalogue.hunt import Hunt, Step
+from connector.hunts.catalogue.view import Listing, condition_lines, listing, needs_words, page
+from connector.hunts.checking.check import Checked, Proof, check
 from connector.settings.durations import span
 
 NAMED = 3  # hunts beside a technique; --json has all
@@ -155,7 +155,7 @@ def check_hunts(ctx: context.Context, names: tuple[str, ...], engine: bool, as_j
 
 def _proof(ctx: context.Context) -> Proof:
     """Return what judges cases on the search engine of the settings."""
-    from connector.hunts.proof import engine_problems  # noqa: PLC0415 - the two clients take 0.3 s to import
+    from connector.hunts.checking.proof import engine_problems  # noqa: PLC0415 - the two clients take 0.3 s to import
 
     return lambda judged: engine_problems(ctx.siem(), ctx.settings, judged)
 

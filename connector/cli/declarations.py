@@ -11,13 +11,13 @@ from connector.cli import context
 from connector.cli.outbox import NOW_ONLY, check_failed, delivery_tables
 from connector.cli.output import Printed, cell, json_option, rows, show
 from connector.cli.respond import WINDOW, person
-from connector.respond.deciding import WHATS, Decision, What, decide
-from connector.respond.declaration import KINDS, PHASES, STATUSES
-from connector.respond.declare import stored_declaration, stored_declarations
-from connector.respond.declare_rules import DeclareRule, declare_rules
-from connector.respond.delivering import World, deliver_for
-from connector.respond.outbox import Delivery, deliveries
-from connector.respond.wanted import Wanted
+from connector.respond.declarations.deciding import WHATS, Decision, What, decide
+from connector.respond.declarations.declaration import KINDS, PHASES, STATUSES
+from connector.respond.declarations.declare import stored_declaration, stored_declarations
+from connector.respond.declarations.declare_rules import DeclareRule, declare_rules
+from connector.respond.declarations.wanted import Wanted
+from connector.respond.deliveries.delivering import World, deliver_for
+from connector.respond.deliveries.outbox import Delivery, deliveries
 
 Json = dict[str, Any]
 SHOWN_EVENTS = 20

@@ -12,11 +12,11 @@ from connector.cli.lookup import of_declarations
 from connector.cli.outbox import NOW_ONLY, check_failed, delivery_tables
 from connector.cli.output import Printed, json_option, progress, rows, show
 from connector.cli.respond import WINDOW, named_hunt, person
-from connector.hunts.hunt import Kind
-from connector.respond.declaration import KINDS, PHASES, Verdict
-from connector.respond.declare import Declared, declare
-from connector.respond.declare_rules import DeclareRule, stop
-from connector.respond.delivering import World, deliver_for
+from connector.hunts.catalogue.hunt import Kind
+from connector.respond.declarations.declaration import KINDS, PHASES, Verdict
+from connector.respond.declarations.declare import Declared, declare
+from connector.respond.declarations.declare_rules import DeclareRule, stop
+from connector.respond.deliveries.delivering import World, deliver_for
 from connector.respond.reputation.of_declarations import told
 
 Json = dict[str, Any]

@@ -14,8 +14,8 @@ from connector.cli.user import user_tables
 from connector.demo.story import Story, demo_settings, tell_story
 from connector.embedded import background
 from connector.embedded.node import running_node
-from connector.hunts.address import plain_address
-from connector.respond.receiver import LoopbackReceiver
+from connector.hunts.conditions.address import plain_address
+from connector.respond.deliveries.receiver import LoopbackReceiver
 from connector.siem.client import Siem
 
 SHOWN_FINDINGS = 25

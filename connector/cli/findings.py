@@ -7,8 +7,8 @@ import click
 from connector.cli import context
 from connector.cli.output import Printed, json_option, rows, show
 from connector.cli.running import second
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.listing import LIMIT, Counted, Findings, count_findings, list_findings
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.passes.listing import LIMIT, Counted, Findings, count_findings, list_findings
 
 SHORT = 8  # characters of an id: `hunts guide` takes the beginning
 

@@ -11,9 +11,9 @@ from connector.cli import context
 from connector.cli.catalogue import catalogue_of
 from connector.cli.output import Printed, json_option, plain, rows, show
 from connector.cli.running import second
-from connector.hunts.guide import LIMIT, Answer, Guided, guide, hunt_of
-from connector.hunts.listing import find_finding
-from connector.hunts.looking import Seen
+from connector.hunts.asking.looking import Seen
+from connector.hunts.passes.guide import LIMIT, Answer, Guided, guide, hunt_of
+from connector.hunts.passes.listing import find_finding
 
 MOST = 10_000  # hits one answer of an engine takes
 LINE = 500

@@ -19,7 +19,7 @@ from connector.hosts.attributes import ATTRIBUTES, NUMBERS
 from connector.hosts.build import Built, Order, build
 from connector.hosts.listing import LIMIT, Host, Row, Rows, list_hosts, profile
 from connector.hosts.shape import at
-from connector.hunts.catalogue import load_catalogue
+from connector.hunts.catalogue.catalogue import load_catalogue
 
 SHOWN = 8  # values of a list in a table
 SEEN = ("first_seen", "last_seen")

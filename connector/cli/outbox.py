@@ -14,12 +14,12 @@ from connector.cli import context
 from connector.cli.output import Printed, cell, json_option, note, plain, rows, show
 from connector.cli.respond import WINDOW
 from connector.errors import DeliveryError, Refused
-from connector.respond.declare import queue_pending
-from connector.respond.delivering import World, deliver_for
-from connector.respond.outbox import Delivery, Listed, Status, delivery, list_deliveries
-from connector.respond.receiver import LoopbackReceiver, Received
-from connector.respond.replaying import send_again, send_all_again
-from connector.respond.standing import wake
+from connector.respond.declarations.declare import queue_pending
+from connector.respond.deliveries.delivering import World, deliver_for
+from connector.respond.deliveries.outbox import Delivery, Listed, Status, delivery, list_deliveries
+from connector.respond.deliveries.receiver import LoopbackReceiver, Received
+from connector.respond.deliveries.replaying import send_again, send_all_again
+from connector.respond.deliveries.standing import wake
 from connector.settings.model import Settings
 
 NOW_ONLY = timedelta(0)

@@ -13,12 +13,12 @@ import click
 from connector.cli import context
 from connector.cli.catalogue import catalogue_of
 from connector.cli.output import Printed, encoded, json_option, note, progress, rows, show
-from connector.hunts.hunt import Hunt
-from connector.respond.conditions import typed
-from connector.respond.extent import Extent
-from connector.respond.rules import SUPPRESS, Tag, rule_of
-from connector.respond.tag_list import Listed, listed_rules
-from connector.respond.tagging import Pace, Tagging, Untagging, preview_tag, tag, untag
+from connector.hunts.catalogue.hunt import Hunt
+from connector.respond.tags.conditions import typed
+from connector.respond.tags.extent import Extent
+from connector.respond.tags.rules import SUPPRESS, Tag, rule_of
+from connector.respond.tags.tag_list import Listed, listed_rules
+from connector.respond.tags.tagging import Pace, Tagging, Untagging, preview_tag, tag, untag
 from connector.settings.durations import duration
 from connector.siem.update_task import Count, Failure
 

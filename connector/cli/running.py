@@ -16,15 +16,15 @@ from connector.cli import context
 from connector.cli.lookup import of_declarations
 from connector.cli.outbox import NOW_ONLY, check_failed, delivery_tables
 from connector.cli.output import Printed, encoded, json_option, note, progress, rows, show
-from connector.hunts.catalogue import Catalogue, load_catalogue
-from connector.hunts.hunt import Hunt
-from connector.hunts.listing import about
-from connector.hunts.passes import Order, Pass
-from connector.hunts.run import LIMIT, HuntRun, Run, Span, run_hunts
-from connector.respond.delivering import World, deliver_for
-from connector.respond.keeping import Kept
+from connector.hunts.asking.run import LIMIT, HuntRun, Run, Span, run_hunts
+from connector.hunts.catalogue.catalogue import Catalogue, load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.passes.listing import about
+from connector.hunts.passes.passes import Order, Pass
+from connector.respond.deliveries.delivering import World, deliver_for
 from connector.respond.outcomes import HuntOutcome, pass_and_outcomes
 from connector.respond.reputation.of_declarations import told as looked_up
+from connector.respond.tags.keeping import Kept
 from connector.service.status import check_no_service
 from connector.settings.durations import duration_or_zero
 

@@ -15,10 +15,10 @@ import click
 from connector.cli import context
 from connector.cli.output import Printed, json_option, note, rows, show
 from connector.cli.running import as_moment, leave_if, pass_tables, second, selected, tell_problems, told
-from connector.hunts.audit import replay as hunts_again
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.passes import EPOCH, Order
-from connector.hunts.questions import Json
+from connector.hunts.asking.questions import Json
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.passes.audit import replay as hunts_again
+from connector.hunts.passes.passes import EPOCH, Order
 from connector.respond.outcomes import pass_and_outcomes
 from connector.service.health import Health, HealthServer
 from connector.service.logs import log_to

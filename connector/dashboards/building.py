@@ -17,7 +17,7 @@ from connector.dashboards.model import Source
 from connector.dashboards.objects import Page, events_of, ndjson, pages, saved_objects
 from connector.dashboards.reading import read_source
 from connector.errors import Refused, SiemError
-from connector.hunts.catalogue import load_catalogue
+from connector.hunts.catalogue.catalogue import load_catalogue
 from connector.settings.model import DashboardsSettings, Settings
 from connector.siem.saved_objects import Failed, SavedObjects
 

@@ -13,7 +13,7 @@ from typing import Any
 from connector.dashboards.model import EVENTS
 from connector.enrich.dialects import stored_name
 from connector.enrich.fields import field_words
-from connector.hunts.eve_names import is_eve_name
+from connector.hunts.conditions.eve_names import is_eve_name
 from connector.settings.model import Dialect
 from connector.siem.state import STATE_MAPPINGS
 

@@ -18,7 +18,7 @@ from connector.dashboards.model import EVENTS, TIME_FIELDS, Clause, Dashboard, P
 from connector.dashboards.names import TIME, column, exact
 from connector.dashboards.vega import vega_state
 from connector.dashboards.visual import ui_state, vis_state
-from connector.hunts.hunt import Hunt
+from connector.hunts.catalogue.hunt import Hunt
 from connector.settings.model import Dialect, Settings
 
 Json = dict[str, Any]

@@ -16,18 +16,18 @@ from connector.enrich.tables import build_tables
 from connector.hosts.build import Order as Profiles
 from connector.hosts.build import build
 from connector.hosts.listing import Row, list_hosts
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.hunt import Hunt
-from connector.hunts.listing import Finding, list_findings
-from connector.hunts.passes import Order, Pass, run_pass
-from connector.respond.declaration import Verdict
-from connector.respond.declare import Declared, declare
-from connector.respond.delivering import World, deliver_for
-from connector.respond.outbox import Delivery
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.passes.listing import Finding, list_findings
+from connector.hunts.passes.passes import Order, Pass, run_pass
+from connector.respond.declarations.declaration import Verdict
+from connector.respond.declarations.declare import Declared, declare
+from connector.respond.deliveries.delivering import World, deliver_for
+from connector.respond.deliveries.outbox import Delivery
+from connector.respond.deliveries.receiver import LoopbackReceiver, Received
 from connector.respond.person import Person, person
-from connector.respond.receiver import LoopbackReceiver, Received
-from connector.respond.rules import rule_of
-from connector.respond.tagging import Tagging, tag
+from connector.respond.tags.rules import rule_of
+from connector.respond.tags.tagging import Tagging, tag
 from connector.settings.load import load_settings
 from connector.settings.model import Settings, SiemSettings
 from connector.siem.client import Siem

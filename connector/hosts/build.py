@@ -24,12 +24,12 @@ from connector.hosts.changes import changed
 from connector.hosts.facts import Count, Facts, limited, merged, summed
 from connector.hosts.gather import Found, Inside, gather, host_fields
 from connector.hosts.shape import EPOCH, shaped
-from connector.hunts.asking import Window
-from connector.hunts.host_fields import ip_and_tenant
-from connector.hunts.intervals import SLOT, Stretch, joined
-from connector.hunts.mapped import INGESTED, Mapped
-from connector.hunts.parts import Turn, every_part
-from connector.hunts.tally import instant
+from connector.hunts.asking.asking import Window
+from connector.hunts.asking.mapped import INGESTED, Mapped
+from connector.hunts.asking.tally import instant
+from connector.hunts.conditions.host_fields import ip_and_tenant
+from connector.hunts.passes.intervals import SLOT, Stretch, joined
+from connector.hunts.passes.parts import Turn, every_part
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 from connector.siem.many import Written, change_many

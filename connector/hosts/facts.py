@@ -13,8 +13,8 @@ from typing import Any
 
 from connector.hosts.attributes import BY_PATH
 from connector.hosts.reading import Value
-from connector.hunts.intervals import Stretch, joined
-from connector.hunts.parts import TIMES, Turn, with_part
+from connector.hunts.passes.intervals import Stretch, joined
+from connector.hunts.passes.parts import TIMES, Turn, with_part
 
 Json = dict[str, Any]
 Times = tuple[int, int]  # first and last, epoch milliseconds

@@ -19,11 +19,11 @@ from connector.enrich.dialects import stored_name, stored_text
 from connector.hosts.attributes import ATTRIBUTES, CLIENT, NUMBERS, SERVER, Number, Origin
 from connector.hosts.facts import Times
 from connector.hosts.reading import LONGEST, Value, address, pointed, read
-from connector.hunts.asking import Window
-from connector.hunts.census import census
-from connector.hunts.fields import Fields
-from connector.hunts.host_fields import profile_id
-from connector.hunts.mapped import EVENT_TYPE, Mapped, check_apart, named_fields
+from connector.hunts.asking.asking import Window
+from connector.hunts.asking.census import census
+from connector.hunts.asking.mapped import EVENT_TYPE, Mapped, check_apart, named_fields
+from connector.hunts.conditions.fields import Fields
+from connector.hunts.conditions.host_fields import profile_id
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 from connector.siem.wire import siem_error

@@ -16,9 +16,9 @@ from typing import Any
 from connector.errors import Refused
 from connector.hosts.reading import address
 from connector.hosts.shape import at, names
-from connector.hunts.host_fields import ip_and_tenant, profile_id
-from connector.hunts.hunt import Hunt
-from connector.hunts.tally import instant
+from connector.hunts.asking.tally import instant
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.conditions.host_fields import ip_and_tenant, profile_id
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 from connector.siem.state import HOST_LISTS, HOST_NUMBERS

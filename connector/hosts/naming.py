@@ -14,9 +14,9 @@ from connector.enrich.dialects import stored_name
 from connector.hosts.attributes import USERS
 from connector.hosts.gather import host_fields
 from connector.hosts.shape import at
-from connector.hunts.fields import Fields
-from connector.hunts.mapped import EVENT_TYPE
-from connector.hunts.questions import during
+from connector.hunts.asking.mapped import EVENT_TYPE
+from connector.hunts.asking.questions import during
+from connector.hunts.conditions.fields import Fields
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 

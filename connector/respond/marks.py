@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from connector.hunts.tally import instant
+from connector.hunts.asking.tally import instant
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 

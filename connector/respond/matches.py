@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from connector.errors import NotThere, Refused
-from connector.hunts.hunt import Hunt
-from connector.hunts.mapped import mapped
-from connector.hunts.members import Place, of_time
-from connector.hunts.profiles import with_profiles
-from connector.hunts.questions import Asked, asked
-from connector.hunts.tally import Member
+from connector.hunts.asking.mapped import mapped
+from connector.hunts.asking.members import Place, of_time
+from connector.hunts.asking.profiles import with_profiles
+from connector.hunts.asking.questions import Asked, asked
+from connector.hunts.asking.tally import Member
+from connector.hunts.catalogue.hunt import Hunt
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 

@@ -18,19 +18,19 @@ from functools import partial
 from typing import Any, cast
 
 from connector.errors import Refused, SiemError
-from connector.hunts.asking import FATAL, Progress
-from connector.hunts.hunt import Hunt, Outcome
-from connector.hunts.passes import Order, Pass, run_pass
-from connector.hunts.questions import Known
-from connector.respond.declaration import Verdict
-from connector.respond.declare import declare
-from connector.respond.declare_rules import DeclareRule, active_rules
-from connector.respond.keeping import Kept, due_tags
+from connector.hunts.asking.asking import FATAL, Progress
+from connector.hunts.asking.questions import Known
+from connector.hunts.catalogue.hunt import Hunt, Outcome
+from connector.hunts.passes.passes import Order, Pass, run_pass
+from connector.respond.declarations.declaration import Verdict
+from connector.respond.declarations.declare import declare
+from connector.respond.declarations.declare_rules import DeclareRule, active_rules
 from connector.respond.marks import findings_of, note_done, noted
 from connector.respond.matches import asked_now, matching_events
-from connector.respond.rules import OUTCOME, Tag, TagRule, rule_of, stored_rules
-from connector.respond.suppressing import Suppressing, suppressing, without
-from connector.respond.tagging import failure_of, tag
+from connector.respond.tags.keeping import Kept, due_tags
+from connector.respond.tags.rules import OUTCOME, Tag, TagRule, rule_of, stored_rules
+from connector.respond.tags.suppressing import Suppressing, suppressing, without
+from connector.respond.tags.tagging import failure_of, tag
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 

@@ -15,10 +15,10 @@ from datetime import datetime
 from functools import partial
 from types import TracebackType
 
-from connector.respond.declare import queue_pending
-from connector.respond.delivering import World, deliver_to
-from connector.respond.new_findings import queue_findings
-from connector.respond.outbox import Delivery
+from connector.respond.declarations.declare import queue_pending
+from connector.respond.deliveries.delivering import World, deliver_to
+from connector.respond.deliveries.new_findings import queue_findings
+from connector.respond.deliveries.outbox import Delivery
 from connector.settings.model import Receiver, Settings
 from connector.siem.client import Siem
 

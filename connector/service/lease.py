@@ -27,8 +27,8 @@ from datetime import UTC, datetime, timedelta
 
 from connector import __version__
 from connector.errors import Conflict, LeaseLost, NotThere, SiemError
-from connector.hunts.questions import Json
-from connector.hunts.tally import instant
+from connector.hunts.asking.questions import Json
+from connector.hunts.asking.tally import instant
 from connector.siem.client import Siem, Stored
 
 DOCUMENT = "lease"  # its id, and its kind

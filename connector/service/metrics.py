@@ -25,7 +25,7 @@ from prometheus_client import (
 )
 
 from connector import __version__
-from connector.respond.outbox import Status
+from connector.respond.deliveries.outbox import Status
 
 Kind = Literal["live", "catch-up", "again"]
 Ran = tuple[str, int, int, str | None]  # a hunt's name, its hits, its findings that are new, why it failed

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from connector.content import PACKAGE, content_folder
 from connector.errors import ContentError, Problem
-from connector.hunts.catalogue import NOTHING, Catalogue, lies_in, load_catalogue
-from connector.hunts.hunt import Hunt
+from connector.hunts.catalogue.catalogue import NOTHING, Catalogue, lies_in, load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
 from connector.service.prints import Prints, emptied, fingerprints
 from connector.settings.load import Reading, read_settings, settings_file
 from connector.settings.model import Settings

@@ -22,16 +22,16 @@ from datetime import UTC, datetime, timedelta
 from connector.errors import Conflict, HuntsError, LeaseLost, Unreachable
 from connector.hosts.build import Order as HostOrder
 from connector.hosts.build import build as build_hosts
-from connector.hunts.asking import FATAL
-from connector.hunts.audit import audit
-from connector.hunts.ledger import Ledger
-from connector.hunts.passes import EPOCH, KEEP, Order, Pass, run_pass
-from connector.hunts.questions import Known
+from connector.hunts.asking.asking import FATAL
+from connector.hunts.asking.questions import Known
+from connector.hunts.passes.audit import audit
+from connector.hunts.passes.ledger import Ledger
+from connector.hunts.passes.passes import EPOCH, KEEP, Order, Pass, run_pass
+from connector.respond.deliveries.outbox import Delivery
 from connector.respond.evidence.frozen import keep_due
-from connector.respond.keeping import due_tags
-from connector.respond.outbox import Delivery
 from connector.respond.outcomes import due_outcomes
-from connector.respond.suppressing import Suppressing
+from connector.respond.tags.keeping import due_tags
+from connector.respond.tags.suppressing import Suppressing
 from connector.service.deliveries import Deliveries
 from connector.service.guarded import GuardedWire, Pace
 from connector.service.health import Health

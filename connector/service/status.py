@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.errors import Refused
-from connector.hunts.hunt import Hunt
-from connector.hunts.intervals import Stretch, total
-from connector.hunts.ledger import Ledger
-from connector.hunts.mapped import INGESTED
-from connector.hunts.needs import DAY
-from connector.hunts.passes import EPOCH
-from connector.hunts.questions import Json, during
-from connector.hunts.todo import due
-from connector.hunts.watermark import CENSUS, State, read_state
+from connector.hunts.asking.mapped import INGESTED
+from connector.hunts.asking.questions import Json, during
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import DAY
+from connector.hunts.passes.intervals import Stretch, total
+from connector.hunts.passes.ledger import Ledger
+from connector.hunts.passes.passes import EPOCH
+from connector.hunts.passes.todo import due
+from connector.hunts.passes.watermark import CENSUS, State, read_state
 from connector.service.lease import LeaseSeen, read_lease
 from connector.settings.model import ServiceSettings, Settings
 from connector.siem.client import Siem

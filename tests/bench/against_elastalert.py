@@ -55,9 +55,9 @@ from elastalert2 import ENVIRONMENT, WRITEBACK, create_indices, elastalert_pytho
 from ground import HITS, Ground, Pairs, hits, prepared, say, settings_in
 
 from connector.embedded.node import running_node
-from connector.hunts.asking import Window
-from connector.hunts.passes import Order, run_pass
-from connector.hunts.questions import Known
+from connector.hunts.asking.asking import Window
+from connector.hunts.asking.questions import Known
+from connector.hunts.passes.passes import Order, run_pass
 from connector.siem.client import Siem
 from connector.siem.wire import PlainWire
 

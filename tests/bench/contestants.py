@@ -21,9 +21,9 @@ from typing import Any, ClassVar
 from elastalert2 import ENVIRONMENT, VERSION, create_indices, elastalert_python, rule_of, write_rules
 from planted import Place
 
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.mapped import INGESTED, mapped
-from connector.hunts.questions import asked
+from connector.hunts.asking.mapped import INGESTED, mapped
+from connector.hunts.asking.questions import asked
+from connector.hunts.catalogue.catalogue import load_catalogue
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 

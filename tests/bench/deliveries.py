@@ -33,7 +33,7 @@ from engine.receivers import Keeping
 from engine.storms import START, Clock, put_findings, settings_in
 
 from connector.embedded.node import running_node
-from connector.respond.delivering import deliver_for
+from connector.respond.deliveries.delivering import deliver_for
 from connector.settings.model import SiemSettings
 from connector.siem.client import Siem
 

@@ -19,9 +19,9 @@ import yaml
 from ground import say
 
 from connector.embedded.places import cache_folder
-from connector.hunts.asking import CONTEXT
-from connector.hunts.mapped import INGESTED
-from connector.hunts.questions import Asked
+from connector.hunts.asking.asking import CONTEXT
+from connector.hunts.asking.mapped import INGESTED
+from connector.hunts.asking.questions import Asked
 
 VERSION = "2.31.0"
 PYTHONS = ("python3.14", "python3.13", "python3.12", "python3")

@@ -59,7 +59,7 @@ from rich.table import Table
 from slow_proxy import Proxy
 
 from connector.embedded.node import running_node
-from connector.hunts.mapped import INGESTED
+from connector.hunts.asking.mapped import INGESTED
 from connector.settings.model import SiemSettings
 from connector.siem.client import Siem
 from connector.siem.eve import Layout

@@ -23,13 +23,13 @@ import yaml
 
 from connector.enrich.assets import build_assets
 from connector.enrich.tables import build_tables
-from connector.hunts.asking import Window, counted
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.hunt import Hunt
-from connector.hunts.mapped import mapped
-from connector.hunts.members import Place, of_window, window_opening
-from connector.hunts.needs import every_event
-from connector.hunts.questions import Asked, asked
+from connector.hunts.asking.asking import Window, counted
+from connector.hunts.asking.mapped import mapped
+from connector.hunts.asking.members import Place, of_window, window_opening
+from connector.hunts.asking.questions import Asked, asked
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import every_event
 from connector.settings.load import load_settings
 from connector.settings.model import Settings
 from connector.siem.client import Siem

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.hosts.build import Order, build
-from connector.hunts.cases import example_settings
+from connector.hunts.checking.cases import example_settings
 from connector.settings.model import Settings, SiemSettings, Source
 from connector.siem.client import Siem
 from connector.siem.install import STATE_SETTINGS

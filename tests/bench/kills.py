@@ -61,12 +61,12 @@ from rich.table import Table
 from truth import SHARE, Compared, against_reference, against_undisturbed, found, stored_events, undisturbed
 
 from connector.errors import SiemError
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.hunt import Hunt
-from connector.hunts.ledger import Ledger
-from connector.hunts.mapped import INGESTED
-from connector.hunts.needs import every_event
-from connector.hunts.watermark import CENSUS, State, read_state
+from connector.hunts.asking.mapped import INGESTED
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import every_event
+from connector.hunts.passes.ledger import Ledger
+from connector.hunts.passes.watermark import CENSUS, State, read_state
 from connector.settings.model import Settings, SiemSettings
 from connector.siem.client import Siem
 from connector.siem.eve import Layout, read_line

@@ -47,20 +47,20 @@ from rich.table import Table
 
 from connector.embedded.folder import Node
 from connector.embedded.node import running_node
-from connector.hunts.asking import Window, text_key
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.condition import query_only
-from connector.hunts.findings import Addition
-from connector.hunts.groups import group_keys
-from connector.hunts.hunt import Hunt
-from connector.hunts.mapped import INGESTED, mapped
-from connector.hunts.needs import every_event
-from connector.hunts.passes import Order, run_pass
-from connector.hunts.predicate import Predicate, predicate
-from connector.hunts.questions import asked
-from connector.hunts.tally import Tally
-from connector.hunts.todo import LIVE
-from connector.hunts.watermark import CENSUS, State, read_state
+from connector.hunts.asking.asking import Window, text_key
+from connector.hunts.asking.groups import group_keys
+from connector.hunts.asking.mapped import INGESTED, mapped
+from connector.hunts.asking.questions import asked
+from connector.hunts.asking.tally import Tally
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import every_event
+from connector.hunts.conditions.condition import query_only
+from connector.hunts.conditions.predicate import Predicate, predicate
+from connector.hunts.passes.findings import Addition
+from connector.hunts.passes.passes import Order, run_pass
+from connector.hunts.passes.todo import LIVE
+from connector.hunts.passes.watermark import CENSUS, State, read_state
 from connector.settings.model import Settings, SiemSettings
 from connector.siem.client import Siem
 from connector.siem.eve import Layout

@@ -71,13 +71,13 @@ from connector.enrich.assets import build_assets
 from connector.enrich.fields import event_properties
 from connector.enrich.tables import build_tables
 from connector.errors import Refused
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.condition import All
-from connector.hunts.hunt import Hunt
-from connector.hunts.painless import compile_painless
-from connector.respond.publishing import publish
-from connector.respond.rules import rule_of, store
-from connector.respond.tagging import tag
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.conditions.condition import All
+from connector.hunts.conditions.painless import compile_painless
+from connector.respond.tags.publishing import publish
+from connector.respond.tags.rules import rule_of, store
+from connector.respond.tags.tagging import tag
 from connector.settings.model import Settings, SiemSettings, Source
 from connector.siem.client import Siem
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.hunts.asking import text_key
-from connector.hunts.condition import All, query_only
-from connector.hunts.groups import event_time, groups
-from connector.hunts.hunt import Hunt
-from connector.hunts.needs import Beacon, Count, FirstSeen, Ratio, every_event
-from connector.hunts.passes import Order, run_pass
-from connector.hunts.questions import Known
-from connector.hunts.tally import instant, kept_references
+from connector.hunts.asking.asking import text_key
+from connector.hunts.asking.groups import event_time, groups
+from connector.hunts.asking.questions import Known
+from connector.hunts.asking.tally import instant, kept_references
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import Beacon, Count, FirstSeen, Ratio, every_event
+from connector.hunts.conditions.condition import All, query_only
+from connector.hunts.passes.passes import Order, run_pass
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 from connector.siem.state import STATE_MAPPINGS

@@ -13,9 +13,9 @@ from conftest import Place
 from engine.delivery_kills import run_for
 from engine.made_events import event, put_events, settings_in
 
-from connector.respond.declare import stored_declarations
-from connector.respond.outbox import deliveries, delivery_id
-from connector.respond.receiver import LoopbackReceiver
+from connector.respond.declarations.declare import stored_declarations
+from connector.respond.deliveries.outbox import deliveries, delivery_id
+from connector.respond.deliveries.receiver import LoopbackReceiver
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 

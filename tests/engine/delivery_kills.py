@@ -29,7 +29,7 @@ from http.server import BaseHTTPRequestHandler
 from conftest import Place
 from engine.receivers import Keeping
 from engine.storms import BOTH, Clock, settings_in
-from connector.respond.delivering import World, deliver_for
+from connector.respond.deliveries.delivering import World, deliver_for
 from connector.settings.model import SiemSettings
 from connector.siem.client import Siem
 

@@ -20,7 +20,7 @@ from connector.enrich.assets import build_assets
 from connector.enrich.fields import event_properties
 from connector.enrich.tables import build_tables
 from connector.errors import Conflict, Overloaded, Unreachable
-from connector.hunts.passes import Order, run_pass
+from connector.hunts.passes.passes import Order, run_pass
 from connector.settings.model import Settings, SiemSettings, Source
 from connector.siem.client import Siem
 from connector.siem.install import install, plan

@@ -12,8 +12,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from connector.hunts import condition as c
-from connector.hunts.pattern import HOW, Pattern
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.pattern import HOW, Pattern
 
 TEXTS = ("hostname_info.host", "http.url", "hunt.client.role", "hunt.name.parents")
 ADDRESSES = ("hunt.client.ip", "hunt.dns.ips", "src_ip")

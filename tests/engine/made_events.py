@@ -7,10 +7,10 @@ from typing import Any
 
 from connector.enrich.fields import event_properties
 from connector.errors import Unreachable
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.condition import All, Condition, Equals
-from connector.hunts.hunt import Hunt
-from connector.hunts.needs import Count, Distinct, Needs
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import Count, Distinct, Needs
+from connector.hunts.conditions.condition import All, Condition, Equals
 from connector.settings.model import Settings, SiemSettings, Source
 from connector.siem.client import Siem
 from connector.siem.state import STATE_MAPPINGS

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from connector.enrich.assets import build_assets
 from connector.enrich.tables import build_tables
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.passes import Order, Pass, run_pass
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.passes.passes import Order, Pass, run_pass
 from connector.settings.load import load_settings
 from connector.settings.model import Settings, SiemSettings
 from connector.siem.client import Siem

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from connector.hunts import condition as c
-from connector.hunts.painless import compile_painless, matcher_source
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.painless import compile_painless, matcher_source
 from connector.settings.model import Dialect
 from connector.siem.client import Siem
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from connector.respond.receiver import HERE
+from connector.respond.deliveries.receiver import HERE
 from connector.settings.model import Receiver
 
 Answer = Callable[[BaseHTTPRequestHandler], None]

@@ -10,7 +10,7 @@ from conftest import Place
 
 from connector.enrich.assets import build_assets
 from connector.enrich.tables import build_tables
-from connector.hunts.cases import example_settings
+from connector.hunts.checking.cases import example_settings
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 from connector.siem.eve import Layout

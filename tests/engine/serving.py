@@ -24,11 +24,11 @@ from typing import Any
 from made_events import event, settings_in
 
 from connector.errors import SiemError
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.groups import groups
-from connector.hunts.hunt import Hunt
-from connector.hunts.intervals import Stretches, joined
-from connector.hunts.ledger import Ledger
+from connector.hunts.asking.groups import groups
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.passes.intervals import Stretches, joined
+from connector.hunts.passes.ledger import Ledger
 from connector.settings.load import load_settings
 from connector.settings.model import Settings
 from connector.siem.client import Siem

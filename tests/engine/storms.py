@@ -8,10 +8,10 @@ from typing import Any
 from conftest import Place
 from engine.respond_story import install_state, settings_of
 
-from connector.hunts.tally import instant
-from connector.respond.delivering import World
-from connector.respond.outbox import queue_many, waiting
-from connector.respond.post import Web
+from connector.hunts.asking.tally import instant
+from connector.respond.deliveries.delivering import World
+from connector.respond.deliveries.outbox import queue_many, waiting
+from connector.respond.deliveries.post import Web
 from connector.settings.model import Receiver, Settings
 
 START = datetime(2026, 11, 3, 10, tzinfo=UTC)

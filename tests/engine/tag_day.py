@@ -11,19 +11,29 @@ from uuid import NAMESPACE_URL, uuid5
 from conftest import Place
 from engine.respond_story import sources, stem_of
 
-from connector.hunts.address import network
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.condition import All, Compares, Condition, Equals, Exists, InNetwork, Matches, None_, UnderDomain
-from connector.hunts.condition import Any as AnyOf
-from connector.hunts.groups import groups
-from connector.hunts.hunt import Hunt
-from connector.hunts.needs import Count, every_event
-from connector.hunts.pattern import Pattern
-from connector.hunts.predicate import predicate
-from connector.respond.changes import AT_ONCE
-from connector.respond.extent import PAST, Extent
-from connector.respond.rules import Tag, TagRule, rule_of
-from connector.respond.tagging import Pace, Tagging, tag, untag
+from connector.hunts.asking.groups import groups
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import Count, every_event
+from connector.hunts.conditions.address import network
+from connector.hunts.conditions.condition import (
+    All,
+    Compares,
+    Condition,
+    Equals,
+    Exists,
+    InNetwork,
+    Matches,
+    None_,
+    UnderDomain,
+)
+from connector.hunts.conditions.condition import Any as AnyOf
+from connector.hunts.conditions.pattern import Pattern
+from connector.hunts.conditions.predicate import predicate
+from connector.respond.tags.changes import AT_ONCE
+from connector.respond.tags.extent import PAST, Extent
+from connector.respond.tags.rules import Tag, TagRule, rule_of
+from connector.respond.tags.tagging import Pace, Tagging, tag, untag
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 

@@ -9,12 +9,12 @@ import pytest
 from made_events import CutWire, at_least, event, hunt, make_state, put_events, settings_in
 
 from connector.errors import Refused, Unreachable
-from connector.hunts.audit import Audit, audit, replay
-from connector.hunts.groups import groups
-from connector.hunts.hunt import Hunt
-from connector.hunts.intervals import SLOT
-from connector.hunts.needs import FirstSeen
-from connector.hunts.passes import Order, Pass, run_pass
+from connector.hunts.asking.groups import groups
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import FirstSeen
+from connector.hunts.passes.audit import Audit, audit, replay
+from connector.hunts.passes.intervals import SLOT
+from connector.hunts.passes.passes import Order, Pass, run_pass
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 from tests.conftest import Place

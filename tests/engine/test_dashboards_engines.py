@@ -24,15 +24,15 @@ from connector.enrich.fields import field_words
 from connector.enrich.tables import build_tables
 from connector.hosts.build import Order as ProfileOrder
 from connector.hosts.build import build as build_profiles
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.eve_names import is_eve_name
-from connector.hunts.passes import Order, run_pass
-from connector.respond.declaration import Verdict
-from connector.respond.declare import declare
-from connector.respond.delivering import World, deliver_for
-from connector.respond.receiver import LoopbackReceiver
-from connector.respond.rules import rule_of
-from connector.respond.tagging import tag
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.conditions.eve_names import is_eve_name
+from connector.hunts.passes.passes import Order, run_pass
+from connector.respond.declarations.declaration import Verdict
+from connector.respond.declarations.declare import declare
+from connector.respond.deliveries.delivering import World, deliver_for
+from connector.respond.deliveries.receiver import LoopbackReceiver
+from connector.respond.tags.rules import rule_of
+from connector.respond.tags.tagging import tag
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem, ndjson
 from connector.siem.eve import Layout

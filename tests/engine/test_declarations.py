@@ -18,15 +18,15 @@ from made_events import CutWire, event, hunt, make_state, put_events, settings_i
 
 from connector.cli import run as command_line
 from connector.errors import NotThere, Refused, Unreachable
-from connector.hunts.passes import Order
-from connector.respond.deciding import Decision, decide
-from connector.respond.declaration import Verdict
-from connector.respond.declare import declare, stored_declaration, stored_declarations
-from connector.respond.declare_rules import declare_rules, stop
-from connector.respond.outbox import deliveries
+from connector.hunts.passes.passes import Order
+from connector.respond.declarations.deciding import Decision, decide
+from connector.respond.declarations.declaration import Verdict
+from connector.respond.declarations.declare import declare, stored_declaration, stored_declarations
+from connector.respond.declarations.declare_rules import declare_rules, stop
+from connector.respond.declarations.wanted import Wanted
+from connector.respond.deliveries.outbox import deliveries
+from connector.respond.deliveries.receiver import LoopbackReceiver
 from connector.respond.outcomes import Passes, pass_and_outcomes
-from connector.respond.receiver import LoopbackReceiver
-from connector.respond.wanted import Wanted
 from connector.settings.model import Receiver, Settings
 from connector.siem.client import Siem
 from tests.conftest import Place

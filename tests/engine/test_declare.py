@@ -12,13 +12,13 @@ from engine.respond_story import load_lines, some_of_the_story, sources, stem_of
 
 from connector.cli import run
 from connector.errors import NotThere, Refused
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.groups import groups
-from connector.hunts.hunt import Hunt
-from connector.respond.declaration import Verdict
-from connector.respond.declare import Declared, declare, stored_declaration, stored_declarations
-from connector.respond.outbox import deliveries
-from connector.respond.receiver import LoopbackReceiver
+from connector.hunts.asking.groups import groups
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.respond.declarations.declaration import Verdict
+from connector.respond.declarations.declare import Declared, declare, stored_declaration, stored_declarations
+from connector.respond.deliveries.outbox import deliveries
+from connector.respond.deliveries.receiver import LoopbackReceiver
 from connector.settings.model import Settings
 
 CLIENT = "hunt.client.ip"

@@ -20,16 +20,16 @@ from conftest import Place
 from engine.respond_story import install_state, settings_of
 
 from connector.errors import Refused
-from connector.respond.claiming import CLAIM, UNKNOWN
-from connector.respond.declaration import Evidence, Verdict, declaration_id, declared
-from connector.respond.declare import queue_pending, stored_declaration
-from connector.respond.delivering import World, deliver, deliver_for
-from connector.respond.outbox import Delivery, deliveries, next_due
-from connector.respond.post import Web
-from connector.respond.receiver import HERE, LoopbackReceiver
-from connector.respond.replaying import send_again
-from connector.respond.rules import HuntName
-from connector.respond.signature import new_secret
+from connector.respond.declarations.declaration import Evidence, Verdict, declaration_id, declared
+from connector.respond.declarations.declare import queue_pending, stored_declaration
+from connector.respond.deliveries.claiming import CLAIM, UNKNOWN
+from connector.respond.deliveries.delivering import World, deliver, deliver_for
+from connector.respond.deliveries.outbox import Delivery, deliveries, next_due
+from connector.respond.deliveries.post import Web
+from connector.respond.deliveries.receiver import HERE, LoopbackReceiver
+from connector.respond.deliveries.replaying import send_again
+from connector.respond.deliveries.signature import new_secret
+from connector.respond.tags.rules import HuntName
 from connector.settings.model import Receiver, Settings
 
 START = datetime(2026, 11, 3, 10, tzinfo=UTC)
@@ -285,9 +285,9 @@ def test_text_of_events_arrives_as_text(place: Place, tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from connector.respond.delivering import World, deliver
-from connector.respond.post import Web
-from connector.respond.receiver import HERE
+from connector.respond.deliveries.delivering import World, deliver
+from connector.respond.deliveries.post import Web
+from connector.respond.deliveries.receiver import HERE
 from connector.settings.model import Receiver, SiemSettings
 from connector.siem.client import Siem
 from engine.respond_story import settings_of

@@ -6,9 +6,9 @@ from typing import Any
 from engine.painless_answers import painless_finds
 from made_events import DAY, event, hunt, put_events, settings_in
 
-from connector.hunts import condition as c
-from connector.hunts.predicate import predicate
-from connector.hunts.run import Span, run_hunts
+from connector.hunts.asking.run import Span, run_hunts
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.predicate import predicate
 from connector.settings.model import Settings, Source
 from tests.conftest import Place
 

@@ -21,10 +21,10 @@ from organisation import one_pass
 from connector.cli import run
 from connector.errors import Refused, Unreachable
 from connector.hosts.build import Order, build
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.listing import list_findings
-from connector.respond.declaration import Verdict
-from connector.respond.declare import declare
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.passes.listing import list_findings
+from connector.respond.declarations.declaration import Verdict
+from connector.respond.declarations.declare import declare
 from connector.respond.evidence import flows as flow_limits
 from connector.respond.evidence.frozen import evidence_of, keep, keep_due, kept_evidence
 from connector.respond.evidence.gather import gather

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from connector.errors import Unreachable
-from connector.hunts.condition import Equals
-from connector.hunts.groups import groups
-from connector.hunts.listing import list_findings
-from connector.hunts.needs import Beacon, FirstSeen, Ratio, Sum
-from connector.hunts.passes import Order, run_pass
-from connector.hunts.run import Span, run_hunts
+from connector.hunts.asking.groups import groups
+from connector.hunts.asking.run import Span, run_hunts
+from connector.hunts.catalogue.needs import Beacon, FirstSeen, Ratio, Sum
+from connector.hunts.conditions.condition import Equals
+from connector.hunts.passes.listing import list_findings
+from connector.hunts.passes.passes import Order, run_pass
 from connector.siem.client import Siem
 from tests.conftest import Place
 from tests.engine.made_events import DAY, CutWire, event, hunt, put_events, settings_in

@@ -13,16 +13,16 @@ import pytest
 from made_events import BASE, DAY, event, hunt, put_events, settings_in
 from organisation import install_and_load, new_place, office_settings, one_pass
 
-import connector.hunts.looking
+import connector.hunts.asking.looking
 from connector.cli import run as hunts_command
 from connector.errors import Refused
-from connector.hunts import condition as c
-from connector.hunts.address import is_address_field, plain_address
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.guide import Answer, bound, finding_values, guide, hunt_of
-from connector.hunts.hunt import Hunt, Look, Step
-from connector.hunts.listing import Finding, list_findings
-from connector.hunts.predicate import predicate, values
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt, Look, Step
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.address import is_address_field, plain_address
+from connector.hunts.conditions.predicate import predicate, values
+from connector.hunts.passes.guide import Answer, bound, finding_values, guide, hunt_of
+from connector.hunts.passes.listing import Finding, list_findings
 from connector.settings.model import Settings
 from tests.conftest import Place
 
@@ -70,7 +70,7 @@ def test_combinations_come_largest_first_and_the_others_are_numbered(
     each_place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_in(each_place)
-    monkeypatch.setattr(connector.hunts.looking, "PAGE", 7)
+    monkeypatch.setattr(connector.hunts.asking.looking, "PAGE", 7)
     events = [event(n, domain=f"d{n // 3}.example") for n in range(150)]
     without = event(1)
     del without["hostname_info"]

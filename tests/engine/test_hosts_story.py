@@ -16,7 +16,7 @@ from organisation import install_and_load, new_place, one_pass, story_settings
 from connector.hosts import build as building
 from connector.hosts.build import DOCUMENT, Order, build
 from connector.hosts.listing import list_hosts, profile
-from connector.hunts.catalogue import load_catalogue
+from connector.hunts.catalogue.catalogue import load_catalogue
 from connector.respond.evidence.gather import gather
 from connector.respond.evidence.subject import subject_of
 from connector.respond.person import person

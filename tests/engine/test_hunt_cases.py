@@ -11,11 +11,11 @@ import pytest
 
 from connector.cli import run
 from connector.errors import NotThere
-from connector.hunts import proof
-from connector.hunts.cases import example_settings
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.check import check
-from connector.hunts.proof import engine_problems
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.checking import proof
+from connector.hunts.checking.cases import example_settings
+from connector.hunts.checking.check import check
+from connector.hunts.checking.proof import engine_problems
 from connector.settings.model import SiemSettings
 
 GOOD = (Path(__file__).parents[1] / "bad" / "hunts" / "title-word.yml").read_text(encoding="utf-8")

@@ -6,14 +6,14 @@ import pytest
 
 from connector.enrich.fields import event_properties
 from connector.enrich.reference import enrich
-from connector.hunts import condition as c
-from connector.hunts.cases import NOW, example_settings, example_tables, hunt_of_case, raw_events
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.fields import Fields
-from connector.hunts.needs import measured_fields
-from connector.hunts.pattern import Pattern
-from connector.hunts.predicate import predicate
-from connector.hunts.query import compile_query, hunt_query
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.needs import measured_fields
+from connector.hunts.checking.cases import NOW, example_settings, example_tables, hunt_of_case, raw_events
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.fields import Fields
+from connector.hunts.conditions.pattern import Pattern
+from connector.hunts.conditions.predicate import predicate
+from connector.hunts.conditions.query import compile_query
 from connector.siem.client import Siem
 from connector.siem.event_template import TEMPLATE
 
@@ -64,7 +64,7 @@ def test_each_hunt_finds_on_the_engine_what_its_predicate_finds(stored, shipped,
     siem, index, _ = stored
     fields = fields_of(siem, index)
     for hunt in shipped:
-        compiled = hunt_query(hunt, fields, "eve")
+        compiled = compile_query(hunt.condition, fields, "eve")
         assert compiled.answerable and not compiled.unfit, (hunt.name, compiled)
         expected = judged[1][hunt.name]
         assert found(siem, index, compiled.query) == expected and (
@@ -75,7 +75,7 @@ def test_each_hunt_finds_on_the_engine_what_its_predicate_finds(stored, shipped,
 def test_no_hunt_we_ship_meets_a_limit_of_our_own_mapping(stored, shipped):
     siem, index, _ = stored
     fields = fields_of(siem, index)
-    limits = [(hunt.name, limit) for hunt in shipped for limit in hunt_query(hunt, fields, "eve").limits]
+    limits = [(hunt.name, limit) for hunt in shipped for limit in compile_query(hunt.condition, fields, "eve").limits]
     assert [pair for pair in limits if any(ours in pair[1] for ours in ("hunt.", "hostname_info."))] == []
 
 
@@ -92,7 +92,7 @@ def test_where_nothing_is_enriched_every_hunt_names_the_fields_that_are_not_ther
     event = {"event_type": "dns", "src_ip": "192.0.2.1", "dest_port": 53, "flow": {"pkts_toclient": 1}}
     assert siem.bulk([{"index": {"_index": index}}, event], refresh=True) == []
     for hunt in (hunt for hunt in shipped if hunt.status == "stable"):  # others may need native fields alone
-        compiled = hunt_query(hunt, fields_of(siem, index), "eve")
+        compiled = compile_query(hunt.condition, fields_of(siem, index), "eve")
         assert not compiled.answerable and any(name.startswith("hunt.") for name in compiled.missing), hunt.name
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from organisation import install_and_load, new_place, office_settings, one_pass
 
-from connector.hunts.listing import list_findings
+from connector.hunts.passes.listing import list_findings
 
 FILES = ("office-s6-dnsv1", "office-s6", "office-s7", "office-s8-dnsv2", "office-s8")
 ENCRYPTED = {"dot": "dns-over-tls", "doh": "dns-over-https"}

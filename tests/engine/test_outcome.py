@@ -11,15 +11,15 @@ from made_events import CutWire, at_least, event, hunt, make_state, put_events, 
 
 from connector.cli import run as command_line
 from connector.errors import Unreachable
-from connector.hunts.condition import Equals
-from connector.hunts.hunt import Hunt, Outcome
-from connector.hunts.needs import FirstSeen
-from connector.hunts.passes import Order, run_pass
-from connector.respond.declare import stored_declarations
-from connector.respond.outbox import deliveries
+from connector.hunts.catalogue.hunt import Hunt, Outcome
+from connector.hunts.catalogue.needs import FirstSeen
+from connector.hunts.conditions.condition import Equals
+from connector.hunts.passes.passes import Order, run_pass
+from connector.respond.declarations.declare import stored_declarations
+from connector.respond.deliveries.outbox import deliveries
 from connector.respond.outcomes import HuntOutcome, Passes, pass_and_outcomes
-from connector.respond.rules import Tag, rule_of, stored_rules
-from connector.respond.tagging import tag, untag
+from connector.respond.tags.rules import Tag, rule_of, stored_rules
+from connector.respond.tags.tagging import tag, untag
 from connector.settings.model import Receiver, Settings
 from connector.siem.client import Siem
 from tests.conftest import Place

@@ -25,13 +25,13 @@ from painless_answers import matching_pipeline, painless_finds
 from connector.enrich.dialects import stored_name
 from connector.enrich.reference import enrich
 from connector.errors import Refused
-from connector.hunts import condition as c
-from connector.hunts.cases import NOW, example_settings, example_tables
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.painless import compile_painless, event_types
-from connector.hunts.pattern import HOW, Pattern
-from connector.hunts.predicate import predicate
-from connector.hunts.profiles import with_hosts
+from connector.hunts.asking.profiles import with_hosts
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.checking.cases import NOW, example_settings, example_tables
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.painless import compile_painless, event_types
+from connector.hunts.conditions.pattern import HOW, Pattern
+from connector.hunts.conditions.predicate import predicate
 from connector.settings.model import Dialect, SiemSettings
 from connector.siem.client import Siem
 from tests.conftest import clean

@@ -18,11 +18,11 @@ from made_events import CutWire, DisturbedWire, at_least, event, hunt, make_stat
 from organisation import install_and_load, new_place, story_settings
 
 from connector.errors import Conflict, NotThere, Refused, Unreachable
-from connector.hunts.condition import Equals, Lucene
-from connector.hunts.groups import groups
-from connector.hunts.hunt import Hunt
-from connector.hunts.intervals import SLOT
-from connector.hunts.passes import Order, Pass, run_pass
+from connector.hunts.asking.groups import groups
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.conditions.condition import Equals, Lucene
+from connector.hunts.passes.intervals import SLOT
+from connector.hunts.passes.passes import Order, Pass, run_pass
 from connector.settings.load import load_settings
 from connector.settings.model import Settings
 from connector.siem.client import Siem
@@ -275,7 +275,7 @@ class Passes:
 
     WORKER = """
 import os, sys
-import connector.cli, connector.cli.running, connector.hunts.cases, connector.settings.load, connector.siem.client
+import connector.cli.running, connector.hunts.checking.cases, connector.settings.load, connector.siem.client
 for file in sys.stdin:
     process = os.fork()
     if process == 0:

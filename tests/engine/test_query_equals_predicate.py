@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from made_conditions import conditions, events
 from painless_answers import painless_finds
 
-from connector.hunts import condition as c
-from connector.hunts.fields import Fields
-from connector.hunts.predicate import predicate
-from connector.hunts.query import compile_query
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.fields import Fields
+from connector.hunts.conditions.predicate import predicate
+from connector.hunts.conditions.query import compile_query
 from connector.siem.client import Siem
 
 EXAMPLES, EVENTS, CONDITIONS = 100, 12, 12

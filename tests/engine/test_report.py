@@ -17,11 +17,11 @@ from organisation import one_pass
 
 from connector.cli import run
 from connector.hosts.build import Order, build
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.listing import list_findings
-from connector.respond.deciding import Decision, decide
-from connector.respond.declaration import Verdict
-from connector.respond.declare import declare
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.passes.listing import list_findings
+from connector.respond.declarations.deciding import Decision, decide
+from connector.respond.declarations.declaration import Verdict
+from connector.respond.declarations.declare import declare
 from connector.respond.evidence.frozen import evidence_of
 from connector.respond.evidence.subject import subject_of
 from connector.respond.report.build import report_of
@@ -29,8 +29,8 @@ from connector.respond.report.model import Report, Step
 from connector.respond.report.page import page
 from connector.respond.reputation.answer import Answer
 from connector.respond.reputation.lookup import LookedUp
-from connector.respond.rules import rule_of
-from connector.respond.tagging import tag
+from connector.respond.tags.rules import rule_of
+from connector.respond.tags.tagging import tag
 from connector.settings.model import Settings, Source
 
 NOW = datetime(2026, 11, 3, 10, tzinfo=UTC)

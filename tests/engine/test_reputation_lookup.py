@@ -14,8 +14,8 @@ from made_events import event, hunt, put_events, settings_in
 from standin_virustotal import KEY, StandInVirusTotal, send
 
 from connector.cli import run as command_line
-from connector.respond.declaration import Verdict
-from connector.respond.declare import declare, stored_declaration
+from connector.respond.declarations.declaration import Verdict
+from connector.respond.declarations.declare import declare, stored_declaration
 from connector.respond.reputation.lookup import LookedUp, forget_old, look_up, value_of
 from connector.respond.reputation.of_declarations import look_up_due
 from connector.respond.reputation.virustotal import VirusTotal

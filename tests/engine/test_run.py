@@ -14,10 +14,10 @@ from made_events import DAY, at_least, event, hunt, put_events, settings_in
 
 from connector.cli import run as hunts_command
 from connector.errors import Refused
-from connector.hunts.condition import Equals, Lucene
-from connector.hunts.groups import groups
-from connector.hunts.hunt import Hunt
-from connector.hunts.run import HuntRun, Span, run_hunts
+from connector.hunts.asking.groups import groups
+from connector.hunts.asking.run import HuntRun, Span, run_hunts
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.conditions.condition import Equals, Lucene
 from connector.settings.model import Settings
 from tests.conftest import Place
 

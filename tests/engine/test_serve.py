@@ -14,7 +14,7 @@ from serving import CLIENTS, HUNTS, Ground, Process, Stream, eventually, hunt_fi
 
 from connector.embedded.node import running_node
 from connector.errors import Conflict
-from connector.hunts.audit import replay
+from connector.hunts.passes.audit import replay
 from connector.settings.model import SiemSettings
 from connector.siem.client import Siem
 from tests.conftest import Place

@@ -15,11 +15,11 @@ from engine.storms import BOTH, QUICK, START, Clock, by_status, put_findings, qu
 
 from connector.cli import run
 from connector.errors import Refused
-from connector.respond.claiming import CLAIM
-from connector.respond.delivering import World, deliver, deliver_for
-from connector.respond.new_findings import queue_findings
-from connector.respond.outbox import Delivery, deliveries, list_deliveries
-from connector.respond.replaying import send_again
+from connector.respond.deliveries.claiming import CLAIM
+from connector.respond.deliveries.delivering import World, deliver, deliver_for
+from connector.respond.deliveries.new_findings import queue_findings
+from connector.respond.deliveries.outbox import Delivery, deliveries, list_deliveries
+from connector.respond.deliveries.replaying import send_again
 from connector.service.deliveries import Deliveries
 
 

@@ -15,20 +15,20 @@ import pytest
 from organisation import install_and_load, new_place, one_pass, story_settings
 
 from connector.hosts import build as profiles_of
-from connector.hunts import profiles
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.host_fields import host_leaves
-from connector.hunts.hunt import Hunt
-from connector.hunts.lint import EVENT_TYPES
-from connector.hunts.listing import Finding, count_findings, list_findings
-from connector.hunts.looking import Search, look
-from connector.hunts.passes import Pass
-from connector.hunts.questions import Known
-from connector.hunts.run import HuntRun, Span, run_hunts
-from connector.respond.conditions import typed
-from connector.respond.extent import Extent
-from connector.respond.rules import rule_of
-from connector.respond.tagging import preview_tag
+from connector.hunts.asking import profiles
+from connector.hunts.asking.looking import Search, look
+from connector.hunts.asking.questions import Known
+from connector.hunts.asking.run import HuntRun, Span, run_hunts
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.checking.lint import EVENT_TYPES
+from connector.hunts.conditions.host_fields import host_leaves
+from connector.hunts.passes.listing import Finding, count_findings, list_findings
+from connector.hunts.passes.passes import Pass
+from connector.respond.tags.conditions import typed
+from connector.respond.tags.extent import Extent
+from connector.respond.tags.rules import rule_of
+from connector.respond.tags.tagging import preview_tag
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 

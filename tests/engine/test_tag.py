@@ -20,11 +20,11 @@ from engine.respond_story import load_lines, put_template, settings_of, some_of_
 from engine.tag_day import Day, Events, Key, expected, made_hunt, matched, seen
 
 from connector.errors import NotThere, Refused
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.condition import All, Compares, Equals, UnderDomain
-from connector.hunts.hunt import Hunt
-from connector.respond.rules import Tag, TagRule, stored_rules
-from connector.respond.tagging import Pace, preview_tag
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.conditions.condition import All, Compares, Equals, UnderDomain
+from connector.respond.tags.rules import Tag, TagRule, stored_rules
+from connector.respond.tags.tagging import Pace, preview_tag
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem
 

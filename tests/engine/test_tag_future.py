@@ -33,18 +33,18 @@ from connector.cli import run
 from connector.enrich.assets import build_assets, empty_tags_pipeline
 from connector.enrich.tables import build_tables
 from connector.errors import Refused, Unreachable
-from connector.hunts.condition import All, Equals, Lucene
-from connector.hunts.hunt import Hunt
-from connector.hunts.needs import Count
-from connector.hunts.passes import Order
-from connector.hunts.run import Span, run_hunts
-from connector.respond.conditions import typed
-from connector.respond.extent import Extent, milliseconds
-from connector.respond.keeping import Kept, due_tags
+from connector.hunts.asking.run import Span, run_hunts
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import Count
+from connector.hunts.conditions.condition import All, Equals, Lucene
+from connector.hunts.passes.passes import Order
 from connector.respond.outcomes import pass_and_outcomes
-from connector.respond.rules import OUTCOME, rule_of, store, stored_rules
-from connector.respond.tag_list import listed_rules
-from connector.respond.tagging import preview_tag, tag, untag
+from connector.respond.tags.conditions import typed
+from connector.respond.tags.extent import Extent, milliseconds
+from connector.respond.tags.keeping import Kept, due_tags
+from connector.respond.tags.rules import OUTCOME, rule_of, store, stored_rules
+from connector.respond.tags.tag_list import listed_rules
+from connector.respond.tags.tagging import preview_tag, tag, untag
 from connector.settings.model import Source
 from connector.siem.client import Siem
 from connector.siem.uninstall import uninstall
@@ -478,7 +478,7 @@ def test_a_condition_on_a_field_that_nothing_has_silences_nobody(here: Day) -> N
 
 
 def test_a_pattern_of_many_rules_is_told_where_the_pipeline_is_full(here: Day, monkeypatch: pytest.MonkeyPatch) -> None:
-    from connector.respond import at_write
+    from connector.respond.tags import at_write
 
     monkeypatch.setattr(at_write, "MAX_PIPELINE", len(at_write.script_source()) + 600)
     wide = made_hunt("wide", Equals("http.url", tuple(f"/{n}.pdf" for n in range(200))), "http")

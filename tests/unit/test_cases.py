@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from connector.documents import parse_document
-from connector.hunts.cases import case_problems, judge, raw_events
-from connector.hunts.condition import Equals
-from connector.hunts.format import read_hunt
-from connector.hunts.groups import event_time, groups
-from connector.hunts.hunt import Case, Hunt
-from connector.hunts.needs import Count, Distinct
-from connector.hunts.spans import taking_part
+from connector.hunts.asking.groups import event_time, groups
+from connector.hunts.asking.spans import taking_part
+from connector.hunts.catalogue.format import read_hunt
+from connector.hunts.catalogue.hunt import Case, Hunt
+from connector.hunts.catalogue.needs import Count, Distinct
+from connector.hunts.checking.cases import case_problems, judge, raw_events
+from connector.hunts.conditions.condition import Equals
 
 GOOD = (Path(__file__).parents[1] / "bad" / "hunts" / "title-word.yml").read_text(encoding="utf-8")
 

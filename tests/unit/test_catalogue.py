@@ -8,9 +8,9 @@ import pytest
 
 from connector.enrich.addresses import parse_address, read_table
 from connector.errors import Refused
-from connector.hunts.cases import example_settings
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.check import check
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.checking.cases import example_settings
+from connector.hunts.checking.check import check
 
 REPOSITORY = Path(__file__).parents[2]
 HUNT = (REPOSITORY / "tests" / "bad" / "hunts" / "title-word.yml").read_text(encoding="utf-8")
@@ -143,7 +143,7 @@ def test_the_native_fields_that_hunts_name_are_written_by_suricata(shared):
     import json
 
     from connector.enrich.dialects import OURS
-    from connector.hunts.lint import named_fields
+    from connector.hunts.checking.lint import named_fields
 
     known = {
         name

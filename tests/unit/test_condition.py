@@ -4,11 +4,11 @@ import pytest
 
 from connector.documents import parse_document
 from connector.errors import Refused
-from connector.hunts import condition as c
-from connector.hunts.lists import ValueList
-from connector.hunts.predicate import predicate
-from connector.hunts.reading import Reader
-from connector.hunts.view import condition_lines
+from connector.hunts.catalogue.view import condition_lines
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.lists import ValueList
+from connector.hunts.conditions.predicate import predicate
+from connector.hunts.conditions.reading import Reader
 from connector.settings.part import Part
 
 LISTS = {

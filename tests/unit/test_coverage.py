@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from connector.cli import run
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.condition import field_names
-from connector.hunts.coverage import Known, coverage, known_techniques
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.coverage import Known, coverage, known_techniques
+from connector.hunts.conditions.condition import field_names
 from connector.settings.model import Settings
 
 FILTERS = Path(__file__).parents[1] / "data" / "covered_filters.csv"

@@ -23,7 +23,7 @@ from connector.dashboards.names import column, exact
 from connector.dashboards.reading import dashboard_schema, read_source
 from connector.dashboards.visual import COLOURS, PALETTE
 from connector.errors import ContentError
-from connector.hunts.catalogue import load_catalogue
+from connector.hunts.catalogue.catalogue import load_catalogue
 from connector.settings.load import load_settings
 from connector.settings.model import Settings, Source
 

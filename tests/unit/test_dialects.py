@@ -3,11 +3,11 @@
 import pytest
 
 from connector.enrich.dialects import stored_name, stored_text
-from connector.hunts import condition as c
-from connector.hunts.fields import Fields
-from connector.hunts.painless import compile_painless
-from connector.hunts.predicate import predicate
-from connector.hunts.query import compile_query
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.fields import Fields
+from connector.hunts.conditions.painless import compile_painless
+from connector.hunts.conditions.predicate import predicate
+from connector.hunts.conditions.query import compile_query
 from connector.settings.model import Dialect
 
 UDP = c.Equals("proto", ("UDP", "IPv6-ICMP"))

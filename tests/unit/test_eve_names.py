@@ -1,6 +1,6 @@
 """The list of field names knows what Suricata writes: names, the objects above them, free keys; and its shape."""
 
-from connector.hunts.eve_names import eve_names, is_eve_name, nearest_eve_name
+from connector.hunts.conditions.eve_names import eve_names, is_eve_name, nearest_eve_name
 
 
 def test_a_name_an_object_above_it_and_free_keys_are_known() -> None:

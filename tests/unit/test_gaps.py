@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.needs import Count
-from connector.hunts.watermark import CENSUS, State
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.needs import Count
+from connector.hunts.passes.watermark import CENSUS, State
 from connector.service.status import found_gaps
 from connector.settings.model import ServiceSettings, Settings
 

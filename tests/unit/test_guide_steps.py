@@ -7,14 +7,14 @@ import pytest
 
 from connector.enrich.dialects import stored_name
 from connector.errors import Refused
-from connector.hunts import condition as c
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.fields import Fields
-from connector.hunts.guide import bound, finding_values, hunt_of, unbound
-from connector.hunts.hunt import Hunt
-from connector.hunts.listing import Finding
-from connector.hunts.predicate import predicate
-from connector.hunts.query import compile_query
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.fields import Fields
+from connector.hunts.conditions.predicate import predicate
+from connector.hunts.conditions.query import compile_query
+from connector.hunts.passes.guide import bound, finding_values, hunt_of, unbound
+from connector.hunts.passes.listing import Finding
 from connector.settings.model import Settings
 
 CATALOGUE = load_catalogue(Settings())

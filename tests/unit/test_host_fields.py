@@ -7,22 +7,22 @@ import pytest
 
 from connector.documents import Document, parse_document
 from connector.errors import Refused
-from connector.hunts import condition as c
-from connector.hunts.cases import hunt_of_case
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.fields import Fields
-from connector.hunts.format import read_hunt
-from connector.hunts.hunt import Case
-from connector.hunts.lint import lint
-from connector.hunts.needs import Ratio
-from connector.hunts.painless import compile_painless
-from connector.hunts.predicate import predicate
-from connector.hunts.profiles import with_hosts
-from connector.hunts.query import compile_query
-from connector.hunts.reading import Reader
-from connector.hunts.source import Source
-from connector.respond.conditions import typed
-from connector.respond.written import read_back, written
+from connector.hunts.asking.profiles import with_hosts
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.format import read_hunt
+from connector.hunts.catalogue.hunt import Case
+from connector.hunts.catalogue.needs import Ratio
+from connector.hunts.catalogue.source import Source
+from connector.hunts.checking.cases import hunt_of_case
+from connector.hunts.checking.lint import lint
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.fields import Fields
+from connector.hunts.conditions.painless import compile_painless
+from connector.hunts.conditions.predicate import predicate
+from connector.hunts.conditions.query import compile_query
+from connector.hunts.conditions.reading import Reader
+from connector.respond.tags.conditions import typed
+from connector.respond.tags.written import read_back, written
 from connector.settings.model import Settings
 from connector.settings.part import Part
 

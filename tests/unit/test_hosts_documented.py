@@ -5,8 +5,8 @@ from pathlib import Path
 from connector.enrich.dialects import stored_name
 from connector.hosts.attributes import ATTRIBUTES, CLIENT, NUMBERS, SERVER, Origin
 from connector.hosts.shape import ROLES
-from connector.hunts import host_fields
-from connector.hunts.format import hunt_schema
+from connector.hunts.catalogue.format import hunt_schema
+from connector.hunts.conditions import host_fields
 from connector.siem.state import HOST_LISTS, HOST_NUMBERS, STATE_MAPPINGS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "hosts.md"

@@ -7,8 +7,8 @@ from connector.hosts.changes import changed
 from connector.hosts.facts import Count, Facts, limited, merged, summed
 from connector.hosts.reading import address, pointed, read
 from connector.hosts.shape import ROLE_TIME, SCANNER, epoch_text, shaped
-from connector.hunts.intervals import SLOT
-from connector.hunts.parts import Turn, every_part
+from connector.hunts.passes.intervals import SLOT
+from connector.hunts.passes.parts import Turn, every_part
 
 AGENT = "http.user_agent"
 

@@ -8,10 +8,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from connector.documents import parse_document
-from connector.hunts.cases import judge
-from connector.hunts.format import hunt_schema, read_hunt
-from connector.hunts.lint import lint
-from connector.hunts.source import Source
+from connector.hunts.catalogue.format import hunt_schema, read_hunt
+from connector.hunts.catalogue.source import Source
+from connector.hunts.checking.cases import judge
+from connector.hunts.checking.lint import lint
 
 README = (Path(__file__).parents[2] / "queries" / "README.md").read_text(encoding="utf-8")
 

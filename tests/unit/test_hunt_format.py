@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from connector.documents import parse_document
-from connector.hunts.condition import Equals, references
-from connector.hunts.format import read_hunt
-from connector.hunts.hunt import Hunt
-from connector.hunts.needs import Count, Distinct, every_event
-from connector.hunts.view import needs_words
+from connector.hunts.catalogue.format import read_hunt
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.catalogue.needs import Count, Distinct, every_event
+from connector.hunts.catalogue.view import needs_words
+from connector.hunts.conditions.condition import Equals, references
 from connector.settings.durations import duration, duration_or_zero, span
 
 GOOD = (Path(__file__).parents[1] / "bad" / "hunts" / "title-word.yml").read_text(encoding="utf-8")

@@ -12,12 +12,12 @@ import pytest
 
 from connector.enrich.reference import enrich
 from connector.enrich.tables import Tables, build_tables
-from connector.hunts.address import plain_address
-from connector.hunts.cases import NOW, example_settings, example_tables
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.groups import groups
-from connector.hunts.hunt import Hunt
-from connector.hunts.profiles import Hosts, with_hosts
+from connector.hunts.asking.groups import groups
+from connector.hunts.asking.profiles import Hosts, with_hosts
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.checking.cases import NOW, example_settings, example_tables
+from connector.hunts.conditions.address import plain_address
 
 OFFICE = ("office-s6-dnsv1", "office-s6", "office-s7", "office-s8-dnsv2", "office-s8")
 # kind of a story's incident → the hunt that claims it, and the key of `expect` that says how many events it finds

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from connector.documents import read_document
-from connector.hunts.cases import example_settings, judge
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.format import read_hunt
-from connector.hunts.lint import LINTS, lint
-from connector.hunts.source import Source
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.format import read_hunt
+from connector.hunts.catalogue.source import Source
+from connector.hunts.checking.cases import example_settings, judge
+from connector.hunts.checking.lint import LINTS, lint
 
 BAD = Path(__file__).parents[1] / "bad" / "hunts"
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.hunts.condition import Equals
-from connector.hunts.needs import LONGEST_GAP, SHORTEST_GAP, Beacon, FirstSeen, Ratio, Sum
-from connector.hunts.novelty import Novelty, end_of_day, with_times, within
-from connector.hunts.schedule import next_run, schedule_problem
-from connector.hunts.spans import measure, taking_part
+from connector.hunts.asking.novelty import Novelty, end_of_day, with_times, within
+from connector.hunts.asking.spans import measure, taking_part
+from connector.hunts.catalogue.needs import LONGEST_GAP, SHORTEST_GAP, Beacon, FirstSeen, Ratio, Sum
+from connector.hunts.catalogue.schedule import next_run, schedule_problem
+from connector.hunts.conditions.condition import Equals
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from connector.hunts.intervals import SLOT, Stretches, joined, without
-from connector.hunts.parts import MOST_TIMES, Turn, every_part, with_part
+from connector.hunts.passes.intervals import SLOT, Stretches, joined, without
+from connector.hunts.passes.parts import MOST_TIMES, Turn, every_part, with_part
 
 NOW = 1000  # slots
 OLD = 900

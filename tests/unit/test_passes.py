@@ -9,17 +9,17 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.hunts.asking import Hit, Window
-from connector.hunts.bursts import newly_taking_part
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.findings import Addition, finding
-from connector.hunts.intervals import SLOT, joined, pieces, without
-from connector.hunts.needs import Count, Distinct, FirstSeen, Sum
-from connector.hunts.parts import Turn
-from connector.hunts.spans import taking_part
-from connector.hunts.tally import NEWEST, OLDEST, VALUES, tallied
-from connector.hunts.todo import chosen, due
-from connector.hunts.watermark import CENSUS, State
+from connector.hunts.asking.asking import Hit, Window
+from connector.hunts.asking.bursts import newly_taking_part
+from connector.hunts.asking.spans import taking_part
+from connector.hunts.asking.tally import NEWEST, OLDEST, VALUES, tallied
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.needs import Count, Distinct, FirstSeen, Sum
+from connector.hunts.passes.findings import Addition, finding
+from connector.hunts.passes.intervals import SLOT, joined, pieces, without
+from connector.hunts.passes.parts import Turn
+from connector.hunts.passes.todo import chosen, due
+from connector.hunts.passes.watermark import CENSUS, State
 from connector.settings.model import Settings
 
 NOW = datetime(2026, 11, 3, tzinfo=UTC)

@@ -3,11 +3,11 @@
 import pytest
 
 from connector.errors import Refused
-from connector.hunts import condition as c
-from connector.hunts.address import network
-from connector.hunts.fields import Fields
-from connector.hunts.pattern import Pattern
-from connector.hunts.query import compile_query
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.address import network
+from connector.hunts.conditions.fields import Fields
+from connector.hunts.conditions.pattern import Pattern
+from connector.hunts.conditions.query import compile_query
 
 
 def fields(**types: str | tuple[str, ...]) -> Fields:

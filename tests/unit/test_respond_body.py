@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.errors import DeliveryError
-from connector.respond.body import built_in, read_template, render
+from connector.respond.deliveries.body import built_in, read_template, render
 
 EVIL = '", "evil": true, "x": "\\ \n {{ 7*7 }} {% raw %} \ue000"a"\ue001 \u2028 </script>'
 JSON = st.recursive(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.respond.decision import (
+from connector.respond.deliveries.decision import (
     ATTEMPTS,
     Again,
     Answer,

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from connector.errors import Refused
-from connector.respond.asset import asset_kind, asset_of, other_side
-from connector.respond.deciding import Decision, check, decided
-from connector.respond.declaration import (
+from connector.respond.declarations.asset import asset_kind, asset_of, other_side
+from connector.respond.declarations.deciding import Decision, check, decided
+from connector.respond.declarations.declaration import (
     SENT_EVENTS,
     Verdict,
     declaration_id,
     declared,
     message,
 )
-from connector.respond.hunt_evidence import GROUPS, Evidence
-from connector.respond.rules import HuntName
-from connector.respond.wanted import Wanted
+from connector.respond.declarations.hunt_evidence import GROUPS, Evidence
+from connector.respond.declarations.wanted import Wanted
+from connector.respond.tags.rules import HuntName
 
 NOW = datetime(2026, 11, 3, 10, tzinfo=UTC)
 VERDICT = Verdict("DNS  tunnel", "command_and_control", "hunt.client.ip", "ana", "long labels")

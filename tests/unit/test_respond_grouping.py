@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.respond.decision import Again, Delivered, GivenUp
-from connector.respond.grouping import NAMED, Member, Waiting, digest, parcels
-from connector.respond.standing import LONGEST_REST, Standing
-from connector.respond.wording import words
+from connector.respond.deliveries.decision import Again, Delivered, GivenUp
+from connector.respond.deliveries.grouping import NAMED, Member, Waiting, digest, parcels
+from connector.respond.deliveries.standing import LONGEST_REST, Standing
+from connector.respond.deliveries.wording import words
 from connector.settings.model import Receiver
 
 NOW = datetime(2026, 11, 3, 10, tzinfo=UTC)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.respond.body import BODIES
-from connector.respond.decision import Answer, Delivered, GivenUp, NoAnswer, next_step
-from connector.respond.delivering import World, attempt
-from connector.respond.grouping import Member, digest
-from connector.respond.redaction import redacted
+from connector.respond.deliveries.body import BODIES
+from connector.respond.deliveries.decision import Answer, Delivered, GivenUp, NoAnswer, next_step
+from connector.respond.deliveries.delivering import World, attempt
+from connector.respond.deliveries.grouping import Member, digest
+from connector.respond.deliveries.redaction import redacted
 from connector.settings.model import Kind, Receiver
 
 NOW = datetime(2026, 11, 3, 10, tzinfo=UTC)

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from certified import certified_in
 
-from connector.respond.decision import Answer, NoAnswer, next_step
-from connector.respond.delivering import World, attempt
-from connector.respond.mail import Mail
+from connector.respond.deliveries.decision import Answer, NoAnswer, next_step
+from connector.respond.deliveries.delivering import World, attempt
+from connector.respond.deliveries.mail import Mail
 from connector.settings.model import MailAccount, Receiver
 
 NOW = datetime(2026, 11, 3, 10, tzinfo=UTC)
@@ -230,5 +230,5 @@ def test_some_recipients_refused_is_delivered_and_says_for_whom_it_was_not():
 
 
 def test_the_mails_templates_are_shipped():
-    folder = Path(__file__).parents[2] / "connector" / "respond" / "bodies"
+    folder = Path(__file__).parents[2] / "connector" / "respond" / "deliveries" / "bodies"
     assert (folder / "mail.txt.j2").is_file() and (folder / "mail.html.j2").is_file()

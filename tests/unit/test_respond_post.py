@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 from certified import certified_in
 
-from connector.respond.decision import Answer, NoAnswer
-from connector.respond.post import Web, shown_address
-from connector.respond.receiver import HERE, LoopbackReceiver
-from connector.respond.signature import webhook_headers
+from connector.respond.deliveries.decision import Answer, NoAnswer
+from connector.respond.deliveries.post import Web, shown_address
+from connector.respond.deliveries.receiver import HERE, LoopbackReceiver
+from connector.respond.deliveries.signature import webhook_headers
 from connector.settings.model import Receiver
 
 QUICK = Web(connect=2, read=0.5, deadline=1)

@@ -7,9 +7,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from connector.respond.decision import Answer, NoAnswer
-from connector.respond.post import Web
-from connector.respond.reach import Attempt, Forbidden, allowed, is_public
+from connector.respond.deliveries.decision import Answer, NoAnswer
+from connector.respond.deliveries.post import Web
+from connector.respond.deliveries.reach import Attempt, Forbidden, allowed, is_public
 from connector.settings.model import Receiver
 
 HERE = (ip_network("127.0.0.1"),)

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from connector.respond.decision import Answer
-from connector.respond.post import Web
-from connector.respond.receiver import HERE
-from connector.respond.signature import webhook_headers
+from connector.respond.deliveries.decision import Answer
+from connector.respond.deliveries.post import Web
+from connector.respond.deliveries.receiver import HERE
+from connector.respond.deliveries.signature import webhook_headers
 from connector.settings.model import Receiver
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from connector.errors import DeliveryError
-from connector.respond.signature import new_secret, objection, signature, signing_key, webhook_headers
+from connector.respond.deliveries.signature import new_secret, objection, signature, signing_key, webhook_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ID, TIME, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'

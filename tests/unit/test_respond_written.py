@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from connector.errors import ContentError
-from connector.hunts import condition as c
-from connector.hunts.address import network
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.pattern import Pattern
-from connector.respond.written import read_back, written
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.conditions import condition as c
+from connector.hunts.conditions.address import network
+from connector.hunts.conditions.pattern import Pattern
+from connector.respond.tags.written import read_back, written
 from connector.settings.model import Settings
 
 EVERY_LEAF = c.All(

@@ -12,10 +12,10 @@ import pytest
 
 from connector.errors import Rejected
 from connector.hosts.build import Built
-from connector.hunts.audit import Audit, Grown
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.hunt import Hunt
-from connector.hunts.passes import HuntPass, Order, Pass
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.hunt import Hunt
+from connector.hunts.passes.audit import Audit, Grown
+from connector.hunts.passes.passes import HuntPass, Order, Pass
 from connector.service import serve
 from connector.service.health import Health
 from connector.service.logs import log_to

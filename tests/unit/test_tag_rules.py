@@ -8,14 +8,14 @@ import pytest
 
 from connector.cli import run
 from connector.errors import ContentError, Refused
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.condition import All, Any, Equals, None_, Regex
-from connector.hunts.needs import Count
-from connector.respond.at_write import SEVERAL_EVENTS, TOO_MANY, script_source, tags_pipeline
-from connector.respond.conditions import Asking, asked_of, typed
-from connector.respond.extent import PAST, Extent, milliseconds
-from connector.respond.rules import Tag, TagRule, rule_of
-from connector.respond.suppressing import without
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.catalogue.needs import Count
+from connector.hunts.conditions.condition import All, Any, Equals, None_, Regex
+from connector.respond.tags.at_write import SEVERAL_EVENTS, TOO_MANY, script_source, tags_pipeline
+from connector.respond.tags.conditions import Asking, asked_of, typed
+from connector.respond.tags.extent import PAST, Extent, milliseconds
+from connector.respond.tags.rules import Tag, TagRule, rule_of
+from connector.respond.tags.suppressing import without
 from connector.settings.model import Settings, Source
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -122,7 +122,7 @@ def test_what_cannot_stand_in_the_pipeline_is_named_with_the_reason(monkeypatch:
     made = tags_pipeline([counting, text, rule("{event_type: dns}")], {"eve"}, NOW)
     assert made.unable[counting.id] == SEVERAL_EVENTS and made.unable[text.id].startswith("regex can only be answered")
     assert len(made.rules) == 1
-    monkeypatch.setattr("connector.respond.at_write.MAX_PIPELINE", len(script_source()) + 500)
+    monkeypatch.setattr("connector.respond.tags.at_write.MAX_PIPELINE", len(script_source()) + 500)
     wide = rule(f"http.url: {{contains: '{'x' * 600}'}}")
     full = tags_pipeline([wide, rule("{event_type: dns}")], {"eve"}, NOW)
     assert full.unable == {wide.id: TOO_MANY} and len(full.rules) == 1

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from connector.hunts.condition import All, Condition, Equals, None_
-from connector.hunts.condition import Any as AnyOf
+from connector.hunts.conditions.condition import All, Condition, Equals, None_
+from connector.hunts.conditions.condition import Any as AnyOf
 from connector.respond.evidence.asking import Counts, Desk, Span, age
 from connector.respond.evidence.model import Event, Host, Name, Others
 from connector.respond.evidence.reading import Found, cut, short, told, words

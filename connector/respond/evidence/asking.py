@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import quote
 
 from connector.enrich.dialects import stored_name
-from connector.hunts.address import is_address_field, plain_address
-from connector.hunts.condition import Condition, scalar_text
-from connector.hunts.fields import Fields
-from connector.hunts.query import compile_query
-from connector.hunts.questions import during
+from connector.hunts.asking.questions import during
+from connector.hunts.conditions.address import is_address_field, plain_address
+from connector.hunts.conditions.condition import Condition, scalar_text
+from connector.hunts.conditions.fields import Fields
+from connector.hunts.conditions.query import compile_query
 from connector.respond.evidence.reading import Found, moment
 from connector.settings.model import Settings, Source
 from connector.siem.client import Siem

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.enrich.dns import MESSAGES
-from connector.hunts.address import address_number, plain_address
-from connector.hunts.condition import All, Condition, Equals, Exists
-from connector.hunts.condition import Any as AnyOf
+from connector.hunts.conditions.address import address_number, plain_address
+from connector.hunts.conditions.condition import All, Condition, Equals, Exists
+from connector.hunts.conditions.condition import Any as AnyOf
 from connector.respond.evidence.asking import Desk, Span
 from connector.respond.evidence.flows import Gathered
 from connector.respond.evidence.model import Flow, Lookup

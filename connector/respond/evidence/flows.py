@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from connector.hunts.condition import Any as AnyOf
-from connector.hunts.condition import Condition, Equals
+from connector.hunts.conditions.condition import Any as AnyOf
+from connector.hunts.conditions.condition import Condition, Equals
 from connector.respond.evidence.asking import Desk, Span, age
 from connector.respond.evidence.model import Flow
 from connector.respond.evidence.reading import End, Found, short, told

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from connector.errors import Rejected
 from connector.hosts.listing import stored_profile
-from connector.hunts.address import address_number
+from connector.hunts.conditions.address import address_number
 from connector.respond.evidence.around import around, host_of, others_of
 from connector.respond.evidence.asking import Desk, Span, age
 from connector.respond.evidence.dns import Lookups, lookups_of

@@ -14,7 +14,7 @@ from math import ceil, floor
 from urllib.parse import quote
 
 from connector.enrich.dialects import stored_name
-from connector.hunts.address import address_number, plain_address
+from connector.hunts.conditions.address import address_number, plain_address
 from connector.respond.evidence.model import Capture, Event, Evidence, File, Flow, Link
 from connector.respond.evidence.reading import moment
 from connector.settings.model import Dialect, LinkTemplate

@@ -15,7 +15,7 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from connector.hunts.address import address_number
+from connector.hunts.conditions.address import address_number
 from connector.respond.evidence.captures import NANOSECONDS, Reading, Record
 from connector.respond.evidence.layers import WITH_PORTS, Layer, layers
 from connector.respond.evidence.model import Capture, Flow

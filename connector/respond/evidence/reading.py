@@ -13,9 +13,9 @@ from typing import Any
 from connector.enrich.dialects import stored_name
 from connector.enrich.events import port_number, read_event
 from connector.enrich.sides import is_swapped
-from connector.hunts.address import address_number, plain_address
-from connector.hunts.condition import scalar_text
-from connector.hunts.predicate import values
+from connector.hunts.conditions.address import address_number, plain_address
+from connector.hunts.conditions.condition import scalar_text
+from connector.hunts.conditions.predicate import values
 from connector.settings.model import Dialect
 
 Json = dict[str, Any]

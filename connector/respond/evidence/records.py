@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from connector.hunts.address import address_number
+from connector.hunts.conditions.address import address_number
 from connector.respond.evidence.flows import Gathered
 from connector.respond.evidence.model import Capture, File, Flow, Http, Tls
 from connector.respond.evidence.reading import Found, moment, told

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from connector.errors import Refused
-from connector.hunts.tally import kept_references
+from connector.hunts.asking.tally import kept_references
 from connector.respond.evidence.asking import Desk
 from connector.respond.evidence.model import Reference, Subject
 from connector.respond.evidence.reading import told, words

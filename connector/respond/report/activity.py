@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.enrich.dialects import stored_name
-from connector.hunts.condition import Any as AnyOf
-from connector.hunts.condition import Equals
-from connector.hunts.query import compile_query
-from connector.hunts.questions import during
+from connector.hunts.asking.questions import during
+from connector.hunts.conditions.condition import Any as AnyOf
+from connector.hunts.conditions.condition import Equals
+from connector.hunts.conditions.query import compile_query
 from connector.respond.evidence.asking import Desk
 from connector.respond.report.model import Activity, Bin, LaneName
 from connector.respond.report.texts import written

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.errors import NotThere
-from connector.respond.outbox import deliveries
+from connector.respond.deliveries.outbox import deliveries
 from connector.respond.report.model import Decision, Sent
 from connector.respond.report.texts import shown, told
-from connector.respond.rules import TagRule, stored_rules
+from connector.respond.tags.rules import TagRule, stored_rules
 from connector.settings.model import Settings
 from connector.siem.client import Siem
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from connector.errors import ContentError, Refused, Rejected
-from connector.hunts.catalogue import load_catalogue
-from connector.hunts.guide import Answer as Asked
-from connector.hunts.guide import guide, hunt_of
-from connector.hunts.listing import Finding, find_finding
-from connector.hunts.looking import Seen
+from connector.hunts.asking.looking import Seen
+from connector.hunts.catalogue.catalogue import load_catalogue
+from connector.hunts.passes.guide import Answer as Asked
+from connector.hunts.passes.guide import guide, hunt_of
+from connector.hunts.passes.listing import Finding, find_finding
 from connector.respond.report.model import SEVERITIES, Answer, Guide, Step, Table
 from connector.respond.report.texts import clock, shown, written
 from connector.settings.model import Settings

@@ -19,9 +19,9 @@ from connector.content import content_folder
 from connector.enrich.names import NameTables
 from connector.enrich.tables import block_lists, special_names, suffix_rules
 from connector.errors import Problem, Refused
-from connector.hunts.catalogue import LISTS
-from connector.hunts.lists import read_list
-from connector.hunts.tally import instant
+from connector.hunts.asking.tally import instant
+from connector.hunts.catalogue.catalogue import LISTS
+from connector.hunts.conditions.lists import read_list
 from connector.respond.reputation import quota, warning_lists
 from connector.respond.reputation.answer import Answer
 from connector.respond.reputation.values import Kind, Own, Value, private, recognised

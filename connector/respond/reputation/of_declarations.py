@@ -13,8 +13,8 @@ from typing import Any
 
 from connector.enrich.names import NameTables
 from connector.errors import Refused
-from connector.hunts.condition import scalar_text
-from connector.respond.asset import asset_key
+from connector.hunts.conditions.condition import scalar_text
+from connector.respond.declarations.asset import asset_key
 from connector.respond.reputation.lookup import Asks, LookedUp, look_up, name_tables
 from connector.respond.reputation.values import HASHES, Value, recognised, registered
 from connector.settings.model import Settings

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connector.hunts.tally import instant
+from connector.hunts.asking.tally import instant
 from connector.settings.model import ReputationSettings, Settings
 from connector.siem.client import Siem
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from connector.enrich.names import Name, NameTables, split_name
 from connector.errors import Refused
-from connector.hunts.address import network, plain_address
+from connector.hunts.conditions.address import network, plain_address
 from connector.settings.model import AnyNetwork
 
 Kind = Literal["domain", "ip", "file"]

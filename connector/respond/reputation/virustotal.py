@@ -18,7 +18,7 @@ import requests
 from requests.utils import get_environ_proxies
 
 from connector import __version__
-from connector.respond.decision import retry_after
+from connector.respond.deliveries.decision import retry_after
 from connector.respond.reputation.answer import UNKNOWN, Answer, answer_of
 from connector.respond.reputation.values import Value
 from connector.settings.model import ReputationSettings

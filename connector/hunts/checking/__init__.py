@@ -1,0 +1,1 @@
+"""Hunts checked: lint, cases in Python and on an engine."""

@@ -1,0 +1,1 @@
+"""Deliveries: an outbox, and what brings it to receivers."""

@@ -1,0 +1,1 @@
+"""Tag rules: on stored events, while events are written, and kept true by passes."""
