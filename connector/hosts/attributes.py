@@ -223,6 +223,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
                 ("dns", "tls", "quic", "http", "flow"),
                 CLIENT,
                 ("hunt.resolver.ip", "hunt.resolver.verdict", "hunt.resolver.provider?"),
+                read="first",  # a resolver of one's own has no provider
             ),
         ),
     ),

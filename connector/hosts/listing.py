@@ -30,6 +30,7 @@ SHORT = {"port": "services.port", "proto": "services.proto", "service": "service
 PLAIN = ("hostname.host", "username.user", "roles.name", "department.name")
 WANTED = ("ip", "tenant", "host_id")  # of a profile in a list
 SHOWN, MOST_DECLARED = 20, 10_000
+APPROVED = ("approved", "approved-upstream")  # resolvers that are named last
 ELSEWHERE = re.compile(r"^(hunt|declared)\s*=\s*(.+)$", re.DOTALL)
 
 
@@ -226,10 +227,8 @@ def _row(source: Mapping[str, Any], behind: tuple[int, int] | None) -> Row:
     """Return a profile as a row of a list."""
     host = source["host_id"]
     names_there = names(host)
-    resolvers = [
-        f"{one['ip']} ({', '.join(text for text in (one['verdict'], one['provider']) if text)})"
-        for one in host.get("resolver", ())
-    ]
+    asked = sorted(host.get("resolver", ()), key=lambda one: one["verdict"] in APPROVED)
+    resolvers = [f"{one['ip']} ({', '.join(filter(None, (one['verdict'], one['provider'])))})" for one in asked]
     return Row(
         ip=source["ip"],
         name=names_there[0] if names_there else None,

@@ -50,6 +50,11 @@ def _text(texts: Sequence[str]) -> Value | None:
     return tuple(texts) if texts[-1] else None
 
 
+def _first(texts: Sequence[str]) -> Value | None:
+    """Return what is there if the first text is; the others may be empty."""
+    return tuple(texts) if texts[0] else None
+
+
 def _said(texts: Sequence[str]) -> Value | None:
     """Return what is there unless it is a word for nothing."""
     return None if texts[-1].lower() in NOTHING else tuple(texts)
@@ -114,6 +119,7 @@ def _service(texts: Sequence[str]) -> Value | None:
 
 READINGS: Mapping[str, Callable[[Sequence[str]], Value | None]] = {
     "text": _text,
+    "first": _first,
     "said": _said,
     "lower": _lower,
     "name": _name,

@@ -54,6 +54,13 @@ NAMELESS = {"eng-lab01", "visitor-ap", "gw1", "proxy1", "nms1", "dns1", "dns2"} 
 OTHERS = {"fin-ws02": {"help.desk"}, "fin-ws10": {"ledger"}}  # accounts of incidents beside the host's own
 
 
+# an address as the engine prints it, its verdict, and its provider if there is one
+RESOLVER = """
+def said(def doc, String last) { def own = doc['hunt.resolver.' + last]; return own.size() == 0 ? '' : own.value; }
+return said(doc, 'ip') + ' ' + said(doc, 'verdict') + ' ' + said(doc, 'provider');
+"""
+
+
 class Story:
     """The story in an engine."""
 
@@ -150,6 +157,27 @@ def test_twenty_windows_killed_and_done_again_make_the_same(story: Story, monkey
     assert profiles(story) == story.profiles
     build(story.siem, story.settings, Order(timedelta(), since=now - timedelta(days=1)), now)
     assert profiles(story) == story.profiles
+
+
+def test_every_resolver_is_kept_also_one_without_a_provider(story: Story) -> None:
+    """The resolvers of each host are those of its events, counted by the engine one by one."""
+    value = {"script": {"lang": "painless", "source": RESOLVER}, "size": 100}
+    inside = {"terms": {"field": "hunt.client.ip", "size": 1000}, "aggs": {"resolvers": {"terms": value}}}
+    wanted = {
+        "bool": {"filter": [{"term": {"hunt.client.scope": "internal"}}, {"exists": {"field": "hunt.resolver.ip"}}]}
+    }
+    found = story.siem.search(story.settings.events, {"size": 0, "query": wanted, "aggs": {"clients": inside}})
+    expected = {
+        one["key"]: {each["key"] for each in one["resolvers"]["buckets"]}
+        for one in found["aggregations"]["clients"]["buckets"]
+    }
+    kept = {
+        ip: {f"{one['ip']} {one['verdict']} {one['provider']}" for one in host["resolver"]}
+        for ip, host in story.profiles.items()
+        if host.get("resolver")
+    }
+    assert kept == expected and "10.0.0.53 approved " in kept["10.10.10.17"]
+    assert {text.split()[1] for own in kept.values() for text in own} >= {"approved", "public", "unapproved-internal"}
 
 
 def test_the_hosts_behind_a_hunt(story: Story) -> None:
