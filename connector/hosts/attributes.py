@@ -86,6 +86,7 @@ ASKED = {"dhcp.type": ("request",), "dhcp.dhcp_type": ("request", "inform")}
 GIVEN = {"dhcp.type": ("reply",), "dhcp.dhcp_type": ("ack",)}
 ANSWERED = {"dns.type": ("answer", "response")}
 KNOWN_FLOW = {"flow.state": ("established", "closed", "bypassed")}
+UNANSWERED = {"flow.pkts_toclient": ("0",), "hunt.server.scope": ("internal", "external")}
 
 NAMES = Attribute(
     "hostname",
@@ -294,8 +295,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(
         "unanswered",
         ("ip", "port"),
-        "addresses and ports that did not answer it",
-        (Origin(("flow",), CLIENT, (SERVER, "dest_port"), where={"flow.pkts_toclient": ("0",)}),),
+        "addresses and ports that did not answer it, but for groups and broadcasts",
+        (Origin(("flow",), CLIENT, (SERVER, "dest_port"), where=UNANSWERED),),
         most=200,
     ),
     # what it offers

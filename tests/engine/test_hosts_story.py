@@ -180,6 +180,12 @@ def test_every_resolver_is_kept_also_one_without_a_provider(story: Story) -> Non
     assert {text.split()[1] for own in kept.values() for text in own} >= {"approved", "public", "unapproved-internal"}
 
 
+def test_nobody_is_expected_to_answer_what_goes_to_all(story: Story) -> None:
+    silent = {one["ip"] for host in story.profiles.values() for one in host.get("unanswered", ())}
+    # the office's networks are known by their addresses alone, and the last of one may be a host's
+    assert silent == {"10.10.10.255", "10.10.20.255", "10.10.30.255", "10.10.40.255"}
+
+
 def test_the_hosts_behind_a_hunt(story: Story) -> None:
     hunt = load_catalogue(story.settings).named(HUNT)
     found = list_hosts(story.siem, story.settings, of=hunt).hosts
