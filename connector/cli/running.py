@@ -268,18 +268,22 @@ def _now() -> datetime:
 
 
 def pass_tables(result: dict[str, Any]) -> list[Any]:
-    """Return what each pass did: a line, and the hunts that found something or have a word to say; then outcomes."""
+    """Return what each pass did: a line, and the hunts that found something; then what keeps hunts quiet, once."""
     parts: list[Any] = []
     for each in result["passes"]:
-        parts += [_pass_line(each), *each.notes]
+        parts.append(_pass_line(each))
         cells = [
             (h.name, h.severity, h.matching, h.hits, h.findings, h.new, h.error or h.trouble)
             for h in each.hunts
-            if h.matching or h.error
+            if h.hits or h.error
         ]
         columns = ("hunt", "severity", "events that match", "in findings", "findings", "new", "trouble")
         parts += [rows(columns, cells)] if cells else []
-        parts += _by_reason((h.trouble, h.name) for h in each.hunts if h.trouble and not h.matching and not h.error)
+        if few := sum(1 for h in each.hunts if h.matching and not (h.hits or h.error)):
+            parts.append(f"{few} more hunts have events that match and do not make a finding: --json has them")
+    parts += dict.fromkeys(note for each in result["passes"] for note in each.notes)
+    hunts = [hunt for each in result["passes"] for hunt in each.hunts]
+    parts += _by_reason(dict.fromkeys((h.trouble, h.name) for h in hunts if h.trouble and not (h.hits or h.error)))
     told = (*_outcome_tables(result["outcomes"]), *_tag_tables(result.get("tags", ())))
     return [*parts, *told, *delivery_tables(result["deliveries"])]
 
