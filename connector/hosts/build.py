@@ -5,8 +5,8 @@
     counted     the stretches of time whose windows are done, those of the past that was done later as well
 
 Promises: killed anywhere and done again, the profiles are the same: values merge by earliest and latest time, and the
-numbers of a window replace those it had (`hunts/parts.py`). What a window costs depends on its events and its hosts.
-Will not: wait for anything.
+numbers of a window replace those it had (`hunts/passes/parts.py`). What a window costs depends on its events and its
+hosts. Will not: wait for anything.
 """
 
 from __future__ import annotations

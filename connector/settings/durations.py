@@ -1,6 +1,6 @@
 """Lengths of time as people write them in hunts, settings and options: `90s`, `10m`, `24h`, `7d`.
 
-Promises: pure; what `span` writes `duration` reads. Will not: read cron lines (`hunts/schedule.py` does).
+Promises: pure; what `span` writes `duration` reads. Will not: read cron lines (`hunts/catalogue/schedule.py` does).
 """
 
 from __future__ import annotations
