@@ -17,7 +17,8 @@ MOST = 100  # values of a list that are kept
 class Origin:
     """Events that say something of a host: their types, the field with its address, and those with the values.
 
-    `where` are further conditions: a field has one of the texts, which may end in `*`. `read` is how a value is read
+    A field that ends in `?` may be missing; such stand last. `where` are further conditions: a field has one of the
+    texts, which may end in `*`. `read` is how a value is read
     (`reading.py`), `mark` is kept beside it. `since` is the oldest Suricata that says so.
     """
 
@@ -224,7 +225,6 @@ ATTRIBUTES: tuple[Attribute, ...] = (
                 ("dns", "tls", "quic", "http", "flow"),
                 CLIENT,
                 ("hunt.resolver.ip", "hunt.resolver.verdict", "hunt.resolver.provider?"),
-                read="first",  # a resolver of one's own has no provider
             ),
         ),
     ),

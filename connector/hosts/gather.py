@@ -210,13 +210,14 @@ class _Asking:
             return
 
         keys, seen = [f"k{n}" for n in range(len(names))], origin.of not in NAMED_ONLY
+        optional = sum(name.endswith("?") for name in names)
         whose: Callable[[str], str | None] = pointed if origin.of == "reverse" else address
 
         def told(bucket: Mapping[str, Any]) -> Iterator[Found]:
             """Yield the value of a bucket, if it is one."""
             own = bucket["key"]
             key = ["" if own[name] is None else str(own[name]) for name in keys]
-            ip, value, times = whose(key[0]), read(origin.read, key[1:]), _times(bucket)
+            ip, value, times = whose(key[0]), read(origin.read, key[1:], optional), _times(bucket)
             if ip and value and times:
                 marked = (*value, origin.mark) if origin.mark else value
                 yield Found(ip, path, marked, times, 0, seen, _tenant(bucket))

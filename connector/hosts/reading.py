@@ -27,10 +27,15 @@ def address(text: object) -> str | None:
     return None if found.is_unspecified or found.is_multicast or found.is_loopback else str(found)
 
 
-def read(word: str, texts: Sequence[str]) -> Value | None:
-    """Return the value that the texts of an event's fields have under a reading, None if they have none."""
-    own = READINGS[word](texts)
-    return None if own is None or any(len(text) > LONGEST for text in own) else own
+def read(word: str, texts: Sequence[str], optional: int = 0) -> Value | None:
+    """Return the value that the texts of an event's fields have under a reading, None if they have none.
+
+    The last `optional` texts are taken as they are, also empty.
+    """
+    needed = len(texts) - optional
+    own = READINGS[word](texts[:needed])
+    value = None if own is None else (*own, *texts[needed:])
+    return None if value is None or any(len(text) > LONGEST for text in value) else value
 
 
 def pointed(name: str) -> str | None:
@@ -48,11 +53,6 @@ def pointed(name: str) -> str | None:
 def _text(texts: Sequence[str]) -> Value | None:
     """Return what is there."""
     return tuple(texts) if texts[-1] else None
-
-
-def _first(texts: Sequence[str]) -> Value | None:
-    """Return what is there if the first text is; the others may be empty."""
-    return tuple(texts) if texts[0] else None
 
 
 def _said(texts: Sequence[str]) -> Value | None:
@@ -119,7 +119,6 @@ def _service(texts: Sequence[str]) -> Value | None:
 
 READINGS: Mapping[str, Callable[[Sequence[str]], Value | None]] = {
     "text": _text,
-    "first": _first,
     "said": _said,
     "lower": _lower,
     "name": _name,

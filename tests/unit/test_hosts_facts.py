@@ -53,8 +53,9 @@ def test_what_was_seen_last_and_what_appeared_last_is_kept():
 
 def test_values_that_are_too_long_or_say_nothing_are_none():
     assert read("text", ["x" * 257]) is None
-    assert read("text", ["tcp", "80", ""]) is None and read("first", ["", "approved", "x"]) is None
-    assert read("first", ["10.0.0.53", "approved", ""]) == ("10.0.0.53", "approved", "")
+    assert read("text", ["tcp", "80", ""]) is None and read("text", ["", "x"], optional=1) is None
+    assert read("text", ["10.0.0.53", "approved", ""], optional=1) == ("10.0.0.53", "approved", "")
+    assert read("text", ["10.0.0.53", "approved", "x" * 257], optional=1) is None
     assert read("person", ["<empty>"]) is None and read("person", ["FIN-WS01$"]) is None
     assert read("person", ["CORP\\J.Doe"]) == ("j.doe",)
     assert read("machine", ["FIN-WS01$"]) == ("fin-ws01",)
