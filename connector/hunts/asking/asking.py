@@ -73,6 +73,10 @@ class Hit:
     values: Mapping[str, Any]
     measured: tuple[Any, ...] = ()
 
+    def shown(self, names: Iterable[str]) -> Json:
+        """Return those of the values that have one of the names."""
+        return {name: self.values[name] for name in names if name in self.values}
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -16,6 +16,7 @@ from typing import Any
 from connector.errors import Refused, SiemError
 from connector.hunts.asking.asking import FATAL, Answer, Hit, Progress, counted, total
 from connector.hunts.asking.census import census, narrowed
+from connector.hunts.asking.looking import Event
 from connector.hunts.asking.members import Place, of_time, opening
 from connector.hunts.asking.questions import Asked, Known, during
 from connector.hunts.asking.tally import Member, Tally, tallied, told
@@ -51,16 +52,6 @@ class FoundGroup:
 
 
 @dataclass(frozen=True)
-class FoundEvent:
-    """One event: where it is, its time, and the fields the hunt groups by and shows."""
-
-    index: str
-    id: str
-    time: datetime | None
-    shown: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class HuntRun:
     """The result of one hunt.
 
@@ -80,7 +71,7 @@ class HuntRun:
     hits: int = 0
     groups: tuple[FoundGroup, ...] = ()
     groups_left_out: int = 0
-    events: tuple[FoundEvent, ...] = ()
+    events: tuple[Event, ...] = ()
     events_left_out: int = 0
     limits: tuple[str, ...] = ()
     error: str | None = None
@@ -195,7 +186,6 @@ def _group(found: Tally) -> FoundGroup:
     return FoundGroup(found.group, found.count, found.first, found.last, found.values, found.cut)
 
 
-def _event(hunt: Hunt, hit: Hit) -> FoundEvent:
-    """Return an event as a result."""
-    shown = {name: hit.values[name] for name in hunt.fields if name in hit.values}
-    return FoundEvent(hit.index, hit.id, hit.time, shown)
+def _event(hunt: Hunt, hit: Hit) -> Event:
+    """Return an event as a result, with the fields the hunt groups by and shows."""
+    return Event(hit.index, hit.id, hit.time, hit.shown(hunt.fields))

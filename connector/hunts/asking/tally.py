@@ -104,8 +104,7 @@ def told(members: Iterable[Member], name: str, matching: int, progress: Progress
 
 def reference(hit: Hit, shown: Iterable[str]) -> Reference:
     """Return an event as a finding keeps it: index, id, time, and the values of the fields `shown`."""
-    values = {name: hit.values[name] for name in shown if name in hit.values}
-    return {"index": hit.index, "id": hit.id, "time": instant(hit.time), "shown": values}
+    return {"index": hit.index, "id": hit.id, "time": instant(hit.time), "shown": hit.shown(shown)}
 
 
 def kept_references(references: Iterable[Reference]) -> list[Reference]:
