@@ -20,7 +20,7 @@ from connector.hunts.asking.run import LIMIT, HuntRun, Run, Span, run_hunts
 from connector.hunts.catalogue.catalogue import Catalogue, load_catalogue
 from connector.hunts.catalogue.hunt import Hunt
 from connector.hunts.passes.listing import about
-from connector.hunts.passes.passes import Order, Pass
+from connector.hunts.passes.passes import HuntPass, Order, Pass
 from connector.respond.deliveries.delivering import World, deliver_for
 from connector.respond.outcomes import HuntOutcome, pass_and_outcomes
 from connector.respond.reputation.of_declarations import told as looked_up
@@ -275,17 +275,22 @@ def pass_tables(result: dict[str, Any]) -> list[Any]:
         cells = [
             (h.name, h.severity, h.matching, h.hits, h.findings, h.new, h.error or h.trouble)
             for h in each.hunts
-            if h.hits or h.error
+            if _has_row(h)
         ]
         columns = ("hunt", "severity", "events that match", "in findings", "findings", "new", "trouble")
         parts += [rows(columns, cells)] if cells else []
-        if few := sum(1 for h in each.hunts if h.matching and not (h.hits or h.error)):
+        if few := sum(1 for h in each.hunts if h.matching and not _has_row(h)):
             parts.append(f"{few} more hunts have events that match and do not make a finding: --json has them")
     parts += dict.fromkeys(note for each in result["passes"] for note in each.notes)
     hunts = [hunt for each in result["passes"] for hunt in each.hunts]
-    parts += _by_reason(dict.fromkeys((h.trouble, h.name) for h in hunts if h.trouble and not (h.hits or h.error)))
+    parts += _by_reason(dict.fromkeys((h.trouble, h.name) for h in hunts if h.trouble and not _has_row(h)))
     told = (*_outcome_tables(result["outcomes"]), *_tag_tables(result.get("tags", ())))
     return [*parts, *told, *delivery_tables(result["deliveries"])]
+
+
+def _has_row(hunt: HuntPass) -> bool:
+    """Tell whether a hunt of a pass has a row of its own: it found something, or failed."""
+    return bool(hunt.hits or hunt.error)
 
 
 def _tag_tables(kept: Sequence[Kept]) -> list[Any]:
